@@ -1,0 +1,163 @@
+//! Crash-only: what a start is going to leave on the machine is written down before it is made, in a file that its
+//! process holds locked. A kill -9 frees the lock; whoever comes next finds the file unlocked, and takes back what it
+//! lists with the primitives' own `undo`.
+
+use crate::error::{Error, Result};
+use crate::primitive::LIST;
+use crate::state::{State, make_private};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+/// A process, known by number and start time, so that a reused number is not mistaken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number in our PID namespace.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot (proc_pid_stat(5), field 22).
+    pub started: u64,
+}
+
+impl Process {
+    /// The process that has this number now.
+    pub fn of(pid: i32) -> Option<Process> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold anything, also spaces and parentheses: count from the last one.
+        let started = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+        Some(Process { pid, started })
+    }
+
+    /// A descriptor for it, if it still runs.
+    pub fn open(self) -> Option<std::os::fd::OwnedFd> {
+        let fd = crate::sys::process::pidfd_open(nix::unistd::Pid::from_raw(self.pid)).ok()?;
+        // Checked after opening: the descriptor stays with whichever process had the number then.
+        (Process::of(self.pid) == Some(self)).then_some(fd)
+    }
+}
+
+/// What one container has made on the machine. Everything `undo` needs stands here, and nothing else.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Made {
+    /// The container's id: 12 hexadecimal digits.
+    pub id: String,
+    /// Process 1 of the container.
+    pub init: Option<Process>,
+    /// Its cgroup in every hierarchy.
+    pub cgroups: Vec<PathBuf>,
+    /// Its directory: writable layer, work directory, mount point.
+    pub directory: Option<PathBuf>,
+    /// Its place in the network.
+    pub net: Option<crate::net::Lease>,
+}
+
+/// The open, locked journal of one container.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+fn directory(state: &State) -> PathBuf {
+    state.run.join("journal")
+}
+
+impl Journal {
+    /// A new journal under a new id.
+    ///
+    /// # Errors
+    /// When the state directory cannot be made or written.
+    pub fn create(state: &State) -> Result<(Journal, String)> {
+        let dir = directory(state);
+        loop {
+            let id = new_id();
+            let path = dir.join(&id);
+            match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => {
+                    file.lock().map_err(|e| Error::io(format!("flock({})", path.display()), &e))?;
+                    // Between open and lock a sweeper may have taken the empty file for a dead one's: start again.
+                    if file.metadata().is_ok_and(|m| m.nlink() > 0) {
+                        return Ok((Journal { file, path }, id));
+                    }
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => make_private(&dir)?,
+                Err(e) => return Err(Error::io(format!("open({}, O_CREAT)", path.display()), &e)),
+            }
+        }
+    }
+
+    /// Writes down what there is, or is about to be.
+    ///
+    /// # Errors
+    /// ENOSPC and the like.
+    pub fn save(&self, made: &Made) -> Result<()> {
+        let mut line =
+            serde_json::to_vec(made).map_err(|e| Error::new(format!("the journal cannot be encoded: {e}")))?;
+        line.push(b'\n');
+        // One write over the old text, the rest of which is behind the first newline. A torn write cannot happen: a
+        // killed process finishes the write(2) it is in, and what is only of this boot need not survive a power cut.
+        self.file.write_all_at(&line, 0).map_err(|e| Error::io(format!("write({})", self.path.display()), &e))
+    }
+
+    /// All is undone: forget it.
+    pub fn remove(self) {
+        // When it cannot be removed, the next sweep finds it, undoes nothing, and tries again.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn new_id() -> String {
+    let mut bytes = [0u8; 6];
+    crate::sys::process::random(&mut bytes);
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// How thoroughly [`sweep`] looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thorough {
+    /// A bounded number of journals, so that a start costs the same however many containers run.
+    ForAStart,
+    /// All of them.
+    All,
+}
+
+/// Takes back what dead processes left behind. Returns the ids that were cleaned.
+pub fn sweep(state: &State, thorough: Thorough) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory(state)) else { return Vec::new() };
+    let limit = if thorough == Thorough::All { usize::MAX } else { 32 };
+    let mut swept = Vec::new();
+    for entry in entries.flatten().take(limit) {
+        let path = entry.path();
+        let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => continue,
+        }
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        // An empty journal: its start had made nothing yet.
+        let made = text.lines().next().and_then(|line| serde_json::from_str::<Made>(line).ok());
+        if let Some(made) = made
+            && let Err(e) = undo_all(&made)
+        {
+            eprintln!("boxwright: {} is dead, but not all it left could be cleaned: {e}", made.id);
+            continue;
+        }
+        swept.push(entry.file_name().to_string_lossy().into_owned());
+        Journal { file, path }.remove();
+    }
+    swept
+}
+
+/// Every primitive's `undo`, last first. Goes on after an error and returns the first one.
+///
+/// # Errors
+/// The first that an `undo` returned.
+pub fn undo_all(made: &Made) -> Result<()> {
+    let mut first = Ok(());
+    for primitive in LIST.iter().rev() {
+        let result = primitive.undo(made).map_err(|e| e.in_primitive(primitive.name()));
+        first = first.and(result);
+    }
+    first
+}

@@ -1,0 +1,9 @@
+//! Networks: filled in by the network part.
+use serde::{Deserialize, Serialize};
+
+/// A container's place in the network.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Lease {
+    /// Our bridge.
+    pub bridge: String,
+}

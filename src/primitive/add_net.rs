@@ -1,0 +1,27 @@
+//! add-net.
+
+use super::{Lesson, Primitive};
+use crate::observe::Fact;
+
+/// See the head of this file.
+pub struct AddNet;
+
+impl Primitive for AddNet {
+    fn name(&self) -> &'static str {
+        "add-net"
+    }
+
+    fn summary(&self) -> &'static str {
+        ""
+    }
+
+    fn lesson(&self) -> &'static Lesson {
+        &LESSON
+    }
+
+    fn changes(&self) -> &'static [Fact] {
+        &[]
+    }
+}
+
+static LESSON: Lesson = Lesson { what: "", why: "", kernel: "", by_hand: "", docker: "", pages: "" };

@@ -1,0 +1,27 @@
+//! mask-paths.
+
+use super::{Lesson, Primitive};
+use crate::observe::Fact;
+
+/// See the head of this file.
+pub struct MaskPaths;
+
+impl Primitive for MaskPaths {
+    fn name(&self) -> &'static str {
+        "mask-paths"
+    }
+
+    fn summary(&self) -> &'static str {
+        ""
+    }
+
+    fn lesson(&self) -> &'static Lesson {
+        &LESSON
+    }
+
+    fn changes(&self) -> &'static [Fact] {
+        &[]
+    }
+}
+
+static LESSON: Lesson = Lesson { what: "", why: "", kernel: "", by_hand: "", docker: "", pages: "" };

@@ -1,0 +1,27 @@
+//! set-hostname.
+
+use super::{Lesson, Primitive};
+use crate::observe::Fact;
+
+/// See the head of this file.
+pub struct SetHostname;
+
+impl Primitive for SetHostname {
+    fn name(&self) -> &'static str {
+        "set-hostname"
+    }
+
+    fn summary(&self) -> &'static str {
+        ""
+    }
+
+    fn lesson(&self) -> &'static Lesson {
+        &LESSON
+    }
+
+    fn changes(&self) -> &'static [Fact] {
+        &[]
+    }
+}
+
+static LESSON: Lesson = Lesson { what: "", why: "", kernel: "", by_hand: "", docker: "", pages: "" };

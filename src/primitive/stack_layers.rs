@@ -1,0 +1,27 @@
+//! stack-layers.
+
+use super::{Lesson, Primitive};
+use crate::observe::Fact;
+
+/// See the head of this file.
+pub struct StackLayers;
+
+impl Primitive for StackLayers {
+    fn name(&self) -> &'static str {
+        "stack-layers"
+    }
+
+    fn summary(&self) -> &'static str {
+        ""
+    }
+
+    fn lesson(&self) -> &'static Lesson {
+        &LESSON
+    }
+
+    fn changes(&self) -> &'static [Fact] {
+        &[]
+    }
+}
+
+static LESSON: Lesson = Lesson { what: "", why: "", kernel: "", by_hand: "", docker: "", pages: "" };

@@ -1,0 +1,27 @@
+//! unshare-pid.
+
+use super::{Lesson, Primitive};
+use crate::observe::Fact;
+
+/// See the head of this file.
+pub struct UnsharePid;
+
+impl Primitive for UnsharePid {
+    fn name(&self) -> &'static str {
+        "unshare-pid"
+    }
+
+    fn summary(&self) -> &'static str {
+        ""
+    }
+
+    fn lesson(&self) -> &'static Lesson {
+        &LESSON
+    }
+
+    fn changes(&self) -> &'static [Fact] {
+        &[]
+    }
+}
+
+static LESSON: Lesson = Lesson { what: "", why: "", kernel: "", by_hand: "", docker: "", pages: "" };

@@ -1,0 +1,432 @@
+//! The runner: one clone3, then parent and child go through the list together. The child drives: it calls each
+//! primitive's `inside`, and asks over the [`Wire`] for the parent's part where there is one. When all is set up it
+//! says so and waits a last time: then the parent has its number in the journal and all of its own work behind it, and
+//! no command ever runs that the next boxwright could not find.
+
+use crate::error::{Error, Result};
+use crate::journal::{Journal, Made, Process};
+use crate::observe::{self, Snapshot};
+use crate::primitive::{LIST, Primitive};
+use crate::spec::Spec;
+use crate::state::State;
+use crate::sys::{self, process::Fork, trace};
+use crate::wire::{FromGuest, FromHost, Wire};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+use std::cell::RefCell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// What `prepare`, `outside` and `undo` work with: the parent's side.
+pub struct Host<'a> {
+    /// What the container is to be.
+    pub spec: &'a Spec,
+    /// Where state is kept.
+    pub state: &'a State,
+    /// What has been made so far, as the journal has it.
+    pub made: Made,
+    /// Its cgroup, from `join-cgroup` on.
+    pub cgroup: Option<crate::cgroup::Cgroup>,
+    /// Descriptors that live as long as the container (a namespace that only the parent keeps alive).
+    pub held: Vec<OwnedFd>,
+    /// Things that the user should hear of, which are no errors.
+    pub notes: Vec<String>,
+    child: Option<Pid>,
+    journal: Journal,
+}
+
+impl Host<'_> {
+    /// The child's process number. Only from clone3 on, so not in `prepare`.
+    ///
+    /// # Errors
+    /// In `prepare`.
+    pub fn child(&self) -> Result<Pid> {
+        self.child.ok_or_else(|| Error::new("there is no child before clone3 (a mistake in a primitive)"))
+    }
+
+    /// Writes down what is about to be made, before it is made.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn journal(&mut self, note: impl FnOnce(&mut Made)) -> Result<()> {
+        note(&mut self.made);
+        self.journal.save(&self.made)
+    }
+}
+
+/// What `inside` works with: the child's side.
+pub struct Guest<'a> {
+    /// What the container is to be.
+    pub spec: &'a Spec,
+    /// The container's id and what the parent had prepared for it before clone3.
+    pub made: &'a Made,
+    /// Its cgroup, from `join-cgroup` on.
+    pub cgroup: Option<&'a crate::cgroup::Cgroup>,
+    /// Mounts made by earlier primitives and attached to the host's tree, which `pivot-root` moves to the new one:
+    /// where they belong, and the mount.
+    pub mounts: Vec<(PathBuf, OwnedFd)>,
+    /// The root filesystem to be, once `stack-layers` has made it.
+    pub root: Option<PathBuf>,
+    /// Has the child left the host's root?
+    pub pivoted: bool,
+    prefix: &'a [&'static dyn Primitive],
+    current: usize,
+    wire: Rc<Wire>,
+}
+
+impl Guest<'_> {
+    /// Does this container have that primitive (or was it left out, or skipped)?
+    pub fn has(&self, name: &str) -> bool {
+        self.prefix.iter().any(|p| p.name() == name)
+    }
+
+    /// The parent's part of this primitive, now; returns when it is done.
+    ///
+    /// # Errors
+    /// When the parent has failed (it says why itself) or is dead.
+    pub fn outside(&mut self) -> Result<()> {
+        self.wire.send(&FromGuest::Outside { primitive: self.current, wait: true })?;
+        self.wait_for_go()
+    }
+
+    /// The parent's part of this primitive, while the child goes on; it is done before the command runs.
+    ///
+    /// # Errors
+    /// When the parent is dead.
+    pub fn outside_meanwhile(&mut self) -> Result<()> {
+        self.wire.send(&FromGuest::Outside { primitive: self.current, wait: false })
+    }
+
+    /// Sends the master of the container's terminal to the parent.
+    ///
+    /// # Errors
+    /// When the parent is dead.
+    pub fn send_terminal(&self, master: BorrowedFd<'_>) -> Result<()> {
+        self.wire.send_with(&FromGuest::Terminal, Some(master))
+    }
+
+    fn wait_for_go(&self) -> Result<()> {
+        match self.wire.receive::<FromHost>()? {
+            Some(FromHost::Go) => Ok(()),
+            // Nobody is left to tell, or the parent tells it better.
+            Some(FromHost::Stop) | None => sys::process::exit_now(crate::error::code::FAILED.into()),
+        }
+    }
+}
+
+/// Who made a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The parent, on the host.
+    Outside,
+    /// The child.
+    Inside,
+}
+
+/// Somebody who wants to see every step (a report, a trace). Without one, the child asks only where it must.
+pub trait Watcher {
+    /// Does it want snapshots, or only calls?
+    fn observes(&self) -> bool;
+    /// A kernel call was made.
+    fn call(&mut self, primitive: usize, side: Side, line: &str);
+    /// A primitive is done; the world before it and after.
+    fn step(&mut self, primitive: usize, before: &Snapshot, after: &Snapshot);
+    /// All is set up, and the command is about to run as this process.
+    fn ready(&mut self, child: Pid);
+}
+
+/// What to start.
+pub struct Job<'a> {
+    /// What the container is to be.
+    pub spec: &'a Spec,
+    /// Where state is kept.
+    pub state: &'a State,
+    /// The primitives, in the order of the list.
+    pub prefix: Vec<&'static dyn Primitive>,
+    /// Becomes readable when the user wants to stop (a signalfd).
+    pub interrupt: Option<BorrowedFd<'a>>,
+    /// Who looks on.
+    pub watcher: Option<Rc<RefCell<dyn Watcher>>>,
+}
+
+impl Job<'_> {
+    fn observes(&self) -> bool {
+        self.watcher.as_ref().is_some_and(|w| w.borrow().observes())
+    }
+}
+
+/// A container whose set-up is complete: the command runs.
+pub struct Running<'a> {
+    /// The parent's side of it.
+    pub host: Host<'a>,
+    /// Its process 1.
+    pub pid: Pid,
+    /// The same, as a descriptor.
+    pub pidfd: OwnedFd,
+    /// The master of its terminal, if it has one.
+    pub terminal: Option<OwnedFd>,
+}
+
+impl Running<'_> {
+    /// Takes back everything, after the container's end (or to end it).
+    ///
+    /// # Errors
+    /// The first that an `undo` returned; what is left stays in the journal for the next command.
+    pub fn finish(self) -> Result<()> {
+        finish(self.host)
+    }
+}
+
+fn finish(host: Host<'_>) -> Result<()> {
+    crate::journal::undo_all(&host.made)?;
+    host.journal.remove();
+    Ok(())
+}
+
+/// Sets up a container and lets its command run.
+///
+/// # Errors
+/// The first failure on either side, after everything made until then has been undone.
+pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
+    let (journal, id) = Journal::create(job.state)?;
+    let made = Made { id, ..Made::default() };
+    let mut host = Host {
+        spec: job.spec,
+        state: job.state,
+        made,
+        cgroup: None,
+        held: vec![],
+        notes: vec![],
+        child: None,
+        journal,
+    };
+    let result = set_up(job, &mut host);
+    trace::listen(None);
+    match result {
+        Ok((pid, pidfd, terminal)) => Ok(Running { host, pid, pidfd, terminal }),
+        Err(e) => {
+            if let Some(pid) = host.child {
+                // Ours, and not yet waited for: the number cannot have been reused.
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+                let _ = sys::process::wait(pid);
+            }
+            if let Err(left) = finish(host) {
+                eprintln!("boxwright: while cleaning up: {left}");
+            }
+            Err(e)
+        }
+    }
+}
+
+/// `primitive`'s part in the parent, with its calls going to the watcher.
+fn in_parent(job: &Job<'_>, host: &mut Host<'_>, primitive: &'static dyn Primitive, part: Part) -> Result<()> {
+    if let Some(watcher) = &job.watcher {
+        let watcher = Rc::clone(watcher);
+        let number = position(primitive);
+        trace::listen(Some(Box::new(move |line| watcher.borrow_mut().call(number, Side::Outside, line))));
+    }
+    let result = match part {
+        Part::Prepare => primitive.prepare(host),
+        Part::Outside => primitive.outside(host),
+    };
+    trace::listen(None);
+    result.map_err(|e| e.in_primitive(primitive.name()))
+}
+
+enum Part {
+    Prepare,
+    Outside,
+}
+
+fn position(primitive: &dyn Primitive) -> usize {
+    crate::primitive::number(primitive.name()).unwrap_or(LIST.len())
+}
+
+fn set_up(job: &Job<'_>, host: &mut Host<'_>) -> Result<(Pid, OwnedFd, Option<OwnedFd>)> {
+    let before = job.observes().then(|| merge(observe::inside(), host));
+    for primitive in &job.prefix {
+        in_parent(job, host, *primitive, Part::Prepare)?;
+    }
+    let (ours, theirs) = Wire::pair()?;
+    let flags = job.prefix.iter().fold(CloneFlags::empty(), |all, p| all | p.clone_flags(job.spec));
+    // The calls of clone3 itself belong to the last primitive that asked for one of its flags.
+    let cloner = job.prefix.iter().rev().find(|p| !p.clone_flags(job.spec).is_empty()).or(job.prefix.first());
+    if let (Some(watcher), Some(cloner)) = (&job.watcher, cloner) {
+        let (watcher, number) = (Rc::clone(watcher), position(*cloner));
+        trace::listen(Some(Box::new(move |line| watcher.borrow_mut().call(number, Side::Outside, line))));
+    }
+    let into = host.cgroup.as_ref().and_then(|c| c.clone_into());
+    match sys::process::clone3(flags, into).map_err(clone_failed)? {
+        Fork::Child => {
+            drop(ours);
+            guest(job, host, theirs)
+        }
+        Fork::Parent { pid, pidfd } => {
+            drop(theirs);
+            trace::listen(None);
+            host.child = Some(pid);
+            let started = Process::of(pid.as_raw());
+            host.journal(|made| made.init = started)?;
+            let terminal = serve(job, host, &ours, pid, before)?;
+            Ok((pid, pidfd, terminal))
+        }
+    }
+}
+
+fn clone_failed(e: Error) -> Error {
+    use nix::errno::Errno;
+    e.explain(
+        Errno::ENOSPC,
+        "a limit on namespaces is reached, or they are nested more than 32 deep",
+        "sysctl user.max_user_namespaces user.max_pid_namespaces; boxwright doctor tells more",
+    )
+    .explain(
+        Errno::EPERM,
+        "this kernel does not let you make user namespaces (a sysctl, AppArmor or a container around us forbids it)",
+        "boxwright doctor shows which one, and the command that mends it",
+    )
+    .explain(Errno::EAGAIN, "the limit on your processes is reached", "ulimit -u")
+}
+
+/// The parent, from clone3 until the command runs: does what the child asks for, shows what it reports.
+fn serve(
+    job: &Job<'_>,
+    host: &mut Host<'_>,
+    wire: &Wire,
+    pid: Pid,
+    before: Option<Snapshot>,
+) -> Result<Option<OwnedFd>> {
+    let mut before = before.unwrap_or_default();
+    let (mut current, mut ready, mut terminal) = (0, false, None);
+    loop {
+        wait_for_frame(job, wire)?;
+        let Some((frame, fd)) = wire.receive_with::<FromGuest>()? else {
+            // End of file: execve has closed the child's end, or the child is dead.
+            return if ready { Ok(terminal) } else { Err(died(pid)) };
+        };
+        match frame {
+            FromGuest::Enter(number) => current = number,
+            FromGuest::Call(line) => {
+                if let Some(watcher) = &job.watcher {
+                    watcher.borrow_mut().call(current, Side::Inside, &line);
+                }
+            }
+            FromGuest::Leave(number, seen) => {
+                if let (Some(watcher), Some(seen)) = (&job.watcher, *seen) {
+                    let after = merge(seen, host);
+                    watcher.borrow_mut().step(number, &before, &after);
+                    before = after;
+                }
+                wire.send(&FromHost::Go)?;
+            }
+            FromGuest::Outside { primitive, wait } => {
+                let result = in_parent(job, host, LIST[primitive], Part::Outside);
+                if result.is_err() {
+                    let _ = wire.send(&FromHost::Stop);
+                }
+                result?;
+                if wait {
+                    wire.send(&FromHost::Go)?;
+                }
+            }
+            FromGuest::Terminal => terminal = fd,
+            FromGuest::Ready => {
+                if let Some(watcher) = &job.watcher {
+                    watcher.borrow_mut().ready(pid);
+                }
+                ready = true;
+                wire.send(&FromHost::Go)?;
+            }
+            FromGuest::Failed(e) => return Err(e),
+        }
+    }
+}
+
+/// Waits until the child says something; Ctrl-C ends a set-up as it ends any program.
+fn wait_for_frame(job: &Job<'_>, wire: &Wire) -> Result<()> {
+    let Some(interrupt) = job.interrupt else { return Ok(()) };
+    loop {
+        let mut fds = [PollFd::new(wire.as_fd(), PollFlags::POLLIN), PollFd::new(interrupt, PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(e) => return Err(Error::call("poll(the set-up)", e)),
+        }
+        if fds[0].any().unwrap_or(false) {
+            return Ok(());
+        }
+        if let Some(signal) = sys::process::pending_stop(interrupt) {
+            return Err(Error::new("interrupted").exit(128 + signal as u8));
+        }
+    }
+}
+
+fn died(pid: Pid) -> Error {
+    use sys::process::End;
+    match sys::process::wait(pid) {
+        Ok(End::Signal(signal)) => Error::new(format!("the set-up was killed by signal {signal}"))
+            .why("a limit was too small for the set-up itself, or somebody killed it"),
+        _ => Error::new("the set-up ended without a word"),
+    }
+}
+
+/// What the child sees and what only the host sees.
+fn merge(mut seen: Snapshot, host: &Host<'_>) -> Snapshot {
+    seen.extend(trace::paused(|| observe::outside(host)));
+    seen
+}
+
+/// The child: every primitive's `inside`, in order; then the command, which is the last of them.
+fn guest(job: &Job<'_>, host: &Host<'_>, wire: Wire) -> ! {
+    let wire = Rc::new(wire);
+    let mut guest = Guest {
+        spec: job.spec,
+        made: &host.made,
+        cgroup: host.cgroup.as_ref(),
+        mounts: vec![],
+        root: None,
+        pivoted: false,
+        prefix: &job.prefix,
+        current: 0,
+        wire: Rc::clone(&wire),
+    };
+    if job.watcher.is_some() {
+        let wire = Rc::clone(&wire);
+        // When the parent is dead the next question to it ends the child; until then nobody reads the trace.
+        trace::listen(Some(Box::new(move |line| drop(wire.send(&FromGuest::Call(line.into()))))));
+    }
+    let code = match walk(job, &mut guest) {
+        Ok(()) => 0,
+        Err(e) => {
+            let code = e.exit;
+            let _ = wire.send(&FromGuest::Failed(e));
+            code
+        }
+    };
+    sys::process::exit_now(code.into())
+}
+
+fn walk(job: &Job<'_>, guest: &mut Guest<'_>) -> Result<()> {
+    let (watched, observed) = (job.watcher.is_some(), job.observes());
+    let eyes = observed.then(observe::Eyes::open).transpose()?;
+    for primitive in &job.prefix {
+        guest.current = position(*primitive);
+        if primitive.is_last() {
+            guest.wire.send(&FromGuest::Ready)?;
+            guest.wait_for_go()?;
+        }
+        if watched {
+            guest.wire.send(&FromGuest::Enter(guest.current))?;
+        }
+        primitive.inside(guest).map_err(|e| e.in_primitive(primitive.name()))?;
+        if watched {
+            let seen = eyes.as_ref().map(|eyes| trace::paused(|| eyes.look()));
+            guest.wire.send(&FromGuest::Leave(guest.current, Box::new(seen)))?;
+            guest.wait_for_go()?;
+        }
+    }
+    // Only a stage without a command comes here: execve does not return.
+    guest.wire.send(&FromGuest::Ready)?;
+    guest.wait_for_go()
+}

@@ -1,0 +1,126 @@
+//! The one input. Every command (a stage's flags, full-run's, an image's config, a bundle) becomes a [`Spec`]: the OCI
+//! runtime-spec's own structure, and beside it the few things which that leaves to the engine (layers, wires, a
+//! resolver). Primitives read this and nothing else.
+
+use nix::sched::CloneFlags;
+use oci_spec::runtime as oci;
+use std::path::PathBuf;
+
+/// What a container is to be.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The runtime-spec's part: process, mounts, namespaces, resources, seccomp, masked paths…
+    pub oci: oci::Spec,
+    /// Where its root filesystem comes from.
+    pub root: Root,
+    /// How it is wired.
+    pub network: Network,
+    /// Text for /etc/hosts, /etc/hostname and /etc/resolv.conf (path below the root, content); bound over the image's.
+    pub etc: Vec<(PathBuf, String)>,
+    /// Is the standard input the caller's (`-i`), or /dev/null?
+    pub interactive: bool,
+    /// Run the command below a small init that reaps zombies (`--init`).
+    pub init: bool,
+    /// `--rm`, and every stage: nobody will look at the writable layer again, so it need not reach the disk.
+    pub volatile: bool,
+    /// Keep this terminal and session (a stage's COMMAND), or leave them (full-run without `-t`)?
+    pub own_session: bool,
+}
+
+/// Where the root filesystem comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// This directory itself; writes go into it.
+    Directory(PathBuf),
+    /// Read-only layers, the topmost first, under a writable one that is the container's own.
+    Layers(Vec<PathBuf>),
+}
+
+/// How a container is wired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// A network namespace with only `lo`.
+    None,
+    /// The host's: no namespace.
+    Host,
+    /// A veth to our bridge, an address, a route, NAT.
+    Bridge,
+}
+
+impl Spec {
+    /// Is a new namespace of this kind wanted?
+    pub fn namespace(&self, kind: oci::LinuxNamespaceType) -> bool {
+        let namespaces = self.linux().and_then(|l| l.namespaces().as_ref());
+        namespaces.is_some_and(|all| all.iter().any(|n| n.typ() == kind))
+    }
+
+    /// The `linux` section.
+    pub fn linux(&self) -> Option<&oci::Linux> {
+        self.oci.linux().as_ref()
+    }
+
+    /// The `linux.resources` section.
+    pub fn resources(&self) -> Option<&oci::LinuxResources> {
+        self.linux()?.resources().as_ref()
+    }
+
+    /// The `linux.resources.cpu` section.
+    pub fn cpu(&self) -> Option<&oci::LinuxCpu> {
+        self.resources()?.cpu().as_ref()
+    }
+
+    /// The `linux.resources.memory` section.
+    pub fn memory(&self) -> Option<&oci::LinuxMemory> {
+        self.resources()?.memory().as_ref()
+    }
+
+    /// The `linux.resources.pids` section: the largest number of processes.
+    pub fn pids_limit(&self) -> Option<i64> {
+        self.resources()?.pids().as_ref().map(|p| p.limit())
+    }
+
+    /// The `linux.resources.blockIO` section.
+    pub fn block_io(&self) -> Option<&oci::LinuxBlockIo> {
+        self.resources()?.block_io().as_ref()
+    }
+
+    /// The `process` section.
+    pub fn process(&self) -> Option<&oci::Process> {
+        self.oci.process().as_ref()
+    }
+
+    /// The mounts, in the order in which they are to be made.
+    pub fn mounts(&self) -> &[oci::Mount] {
+        self.oci.mounts().as_deref().unwrap_or_default()
+    }
+
+    /// Does it want a terminal of its own?
+    pub fn terminal(&self) -> bool {
+        self.process().and_then(|p| p.terminal()).unwrap_or(false)
+    }
+
+    /// The command and its arguments; empty when a stage has none.
+    pub fn args(&self) -> &[String] {
+        self.process().and_then(|p| p.args().as_deref()).unwrap_or_default()
+    }
+
+    /// Is the container's root a user of ours rather than the host's root?
+    pub fn userns(&self) -> bool {
+        self.namespace(oci::LinuxNamespaceType::User)
+    }
+}
+
+/// The clone(2) flag of a namespace kind.
+pub fn clone_flag(kind: oci::LinuxNamespaceType) -> CloneFlags {
+    use oci::LinuxNamespaceType as N;
+    match kind {
+        N::Mount => CloneFlags::CLONE_NEWNS,
+        N::Cgroup => CloneFlags::CLONE_NEWCGROUP,
+        N::Uts => CloneFlags::CLONE_NEWUTS,
+        N::Ipc => CloneFlags::CLONE_NEWIPC,
+        N::User => CloneFlags::CLONE_NEWUSER,
+        N::Pid => CloneFlags::CLONE_NEWPID,
+        N::Network => CloneFlags::CLONE_NEWNET,
+        N::Time => CloneFlags::from_bits_retain(libc::CLONE_NEWTIME),
+    }
+}

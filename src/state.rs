@@ -1,0 +1,74 @@
+//! Where boxwright keeps things: `/run/boxwright` for what is true of this boot only, `/var/lib/boxwright` for what
+//! must survive it. An ordinary user's are below `$XDG_RUNTIME_DIR` and `$XDG_DATA_HOME`; `--root DIR` puts all of it
+//! under DIR.
+
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// The two directories.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// For this boot: journals, locks, leases.
+    pub run: PathBuf,
+    /// For longer: images, containers' writable layers.
+    pub lib: PathBuf,
+    /// Was it moved with `--root`? Then shared names (bridge, nft table) are our own too: [`State::tag`].
+    pub moved: bool,
+}
+
+impl State {
+    /// By `--root`, else by who we are. Makes nothing yet.
+    ///
+    /// # Errors
+    /// When an ordinary user has neither HOME nor the XDG variables.
+    pub fn find(root: Option<&Path>) -> Result<State> {
+        if let Some(root) = root {
+            let root = std::path::absolute(root)
+                .map_err(|e| Error::io(format!("getcwd() for --root {}", root.display()), &e))?;
+            return Ok(State { run: root.join("run"), lib: root.join("lib"), moved: true });
+        }
+        if nix::unistd::geteuid().is_root() {
+            return Ok(State { run: "/run/boxwright".into(), lib: "/var/lib/boxwright".into(), moved: false });
+        }
+        let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let lib = var("XDG_DATA_HOME")
+            .or_else(|| var("HOME").map(|h| h.join(".local/share")))
+            .ok_or_else(|| {
+                Error::new("no place for state: HOME and XDG_DATA_HOME are not set").hint("set HOME, or use --root DIR")
+            })?
+            .join("boxwright");
+        // Without a session there is no $XDG_RUNTIME_DIR; a directory of our own in the data directory does as well,
+        // because everything in it is checked against the boot and the process that wrote it.
+        let run = var("XDG_RUNTIME_DIR").map_or_else(|| lib.join("run"), |d| d.join("boxwright"));
+        Ok(State { run, lib, moved: false })
+    }
+
+    /// A short name for this state directory, for what is shared on the machine (bridge, nft table): empty for the
+    /// default one, else `-` and eight hexadecimal digits.
+    pub fn tag(&self) -> String {
+        if !self.moved {
+            return String::new();
+        }
+        // FNV-1a: stable between builds, unlike the standard library's hasher.
+        let hash = self
+            .run
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+        format!("-{:08x}", hash as u32)
+    }
+}
+
+/// Makes a directory and its parents, private to this user (mode 700): what is in them is nobody else's business.
+///
+/// # Errors
+/// EACCES, EROFS, ENOSPC.
+pub fn make_private(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
+        Ok(()) => Ok(()),
+        Err(e) => Err(Error::io(format!("mkdir({})", dir.display()), &e)
+            .hint("--root DIR (or BOXWRIGHT_ROOT) puts all state under another directory")),
+    }
+}

@@ -1,0 +1,228 @@
+//! Files: open, write, make. The *at calls throughout, because they are the same on every architecture (arm64 has no
+//! mkdir(2)), and because a descriptor cannot be exchanged behind one's back as a path can.
+
+use super::{call, check, fd_name, flags, path, quoted};
+use crate::error::Result;
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::sys::stat::Mode;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+/// openat(2) relative to the working directory; O_CLOEXEC is always added.
+///
+/// # Errors
+/// ENOENT, EACCES, ENOTDIR, ELOOP…
+pub fn open(file: &Path, how: OFlag, mode: u32) -> Result<OwnedFd> {
+    open_at(AT_FDCWD, file, how, mode)
+}
+
+/// openat(2) relative to a directory; O_CLOEXEC is always added.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_at(dir: BorrowedFd<'_>, file: &Path, how: OFlag, mode: u32) -> Result<OwnedFd> {
+    let how = how | OFlag::O_CLOEXEC;
+    let text = || {
+        let creates = if how.contains(OFlag::O_CREAT) { format!(", 0{mode:o}") } else { String::new() };
+        // Named here, because O_RDONLY is 0 and has no name among the bits.
+        let access = if how.contains(OFlag::O_PATH) {
+            ""
+        } else {
+            ["O_RDONLY|", "O_WRONLY|", "O_RDWR|"][(how.bits() & 3) as usize % 3]
+        };
+        let rest = flags(&(how & !OFlag::O_ACCMODE));
+        format!("openat({}, {}, {access}{rest}{creates})", fd_name(dir.as_raw_fd()), path(file))
+    };
+    call(text, || nix::fcntl::openat(dir, file, how, Mode::from_bits_truncate(mode)))
+}
+
+/// write(2), all of it in one call, as kernel files in /proc and cgroup want it.
+///
+/// # Errors
+/// Whatever the file's own handler says: EINVAL, EBUSY, EPERM…
+pub fn write(fd: impl AsFd, data: &[u8]) -> Result<usize> {
+    let fd = fd.as_fd();
+    call(|| format!("write({}, {}, {})", fd.as_raw_fd(), quoted(data), data.len()), || nix::unistd::write(fd, data))
+}
+
+/// Opens an existing file for writing, writes once, closes.
+///
+/// # Errors
+/// As [`open`] and [`write`]; the error names the file, not its descriptor.
+pub fn write_file(file: &Path, data: &str) -> Result<()> {
+    let fd = open(file, OFlag::O_WRONLY, 0)?;
+    write(&fd, data.as_bytes()).map(drop).map_err(|mut e| {
+        e.what = format!("write({}, {})", file.display(), quoted(data));
+        e
+    })
+}
+
+/// mkdirat(2).
+///
+/// # Errors
+/// EEXIST, ENOENT, EACCES, EROFS, ENOSPC.
+pub fn mkdir(dir: &Path, mode: u32) -> Result<()> {
+    mkdir_at(AT_FDCWD, dir, mode)
+}
+
+/// mkdirat(2) relative to a directory.
+///
+/// # Errors
+/// As [`mkdir`].
+pub fn mkdir_at(at: BorrowedFd<'_>, dir: &Path, mode: u32) -> Result<()> {
+    call(
+        || format!("mkdirat({}, {}, 0{mode:o})", fd_name(at.as_raw_fd()), path(dir)),
+        || nix::sys::stat::mkdirat(at, dir, Mode::from_bits_truncate(mode)),
+    )
+}
+
+/// unlinkat(2) with AT_REMOVEDIR.
+///
+/// # Errors
+/// ENOTEMPTY, EBUSY, ENOENT.
+pub fn rmdir(dir: &Path) -> Result<()> {
+    call(
+        || format!("unlinkat(AT_FDCWD, {}, AT_REMOVEDIR)", path(dir)),
+        || nix::unistd::unlinkat(AT_FDCWD, dir, nix::unistd::UnlinkatFlags::RemoveDir),
+    )
+}
+
+/// symlinkat(2).
+///
+/// # Errors
+/// EEXIST, EROFS, ENOSPC.
+pub fn symlink_at(target: &str, at: BorrowedFd<'_>, link: &Path) -> Result<()> {
+    call(
+        || format!("symlinkat({}, {}, {})", quoted(target), fd_name(at.as_raw_fd()), path(link)),
+        || nix::unistd::symlinkat(target, at, link),
+    )
+}
+
+/// What kind of node [`mknod_at`] makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// A character device.
+    Char(u64, u64),
+    /// A block device.
+    Block(u64, u64),
+    /// A named pipe.
+    Fifo,
+    /// An empty regular file.
+    File,
+}
+
+/// mknodat(2). The umask does not apply to what is made for a container, so `mode` is set exactly afterwards.
+///
+/// # Errors
+/// EPERM in a user namespace (device nodes), EEXIST, EROFS.
+pub fn mknod_at(at: BorrowedFd<'_>, file: &Path, node: Node, mode: u32) -> Result<()> {
+    let (kind, name, dev) = match node {
+        Node::Char(major, minor) => (libc::S_IFCHR, "S_IFCHR", Some((major, minor))),
+        Node::Block(major, minor) => (libc::S_IFBLK, "S_IFBLK", Some((major, minor))),
+        Node::Fifo => (libc::S_IFIFO, "S_IFIFO", None),
+        Node::File => (libc::S_IFREG, "S_IFREG", None),
+    };
+    let text = || {
+        let makedev = dev.map(|(a, b)| format!(", makedev({a:#x}, {b:#x})")).unwrap_or_default();
+        format!("mknodat({}, {}, {name}|0{mode:o}{makedev})", fd_name(at.as_raw_fd()), path(file))
+    };
+    call(text, || {
+        let number = dev.map_or(0, |(a, b)| nix::sys::stat::makedev(a, b));
+        let kind = nix::sys::stat::SFlag::from_bits_truncate(kind);
+        nix::sys::stat::mknodat(at, file, kind, Mode::from_bits_truncate(mode), number)
+    })
+}
+
+/// fchownat(2), not following a symbolic link.
+///
+/// # Errors
+/// EPERM, ENOENT, EINVAL for an id that the user namespace does not map.
+pub fn chown_at(at: BorrowedFd<'_>, file: &Path, uid: u32, gid: u32) -> Result<()> {
+    call(
+        || format!("fchownat({}, {}, {uid}, {gid}, AT_SYMLINK_NOFOLLOW)", fd_name(at.as_raw_fd()), path(file)),
+        || {
+            nix::unistd::fchownat(
+                at,
+                file,
+                Some(uid.into()),
+                Some(gid.into()),
+                nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
+            )
+        },
+    )
+}
+
+/// umask(2); returns the old mask.
+pub fn umask(mask: u32) -> u32 {
+    let old = nix::sys::stat::umask(Mode::from_bits_truncate(mask)).bits();
+    if super::trace::on() {
+        super::trace::record(&format!("umask(0{mask:o}) = 0{old:o}"));
+    }
+    old
+}
+
+/// How far [`open_in_root`] may wander.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// Symbolic links are followed, as if `root` were `/`.
+    Inside,
+    /// A symbolic link anywhere is refused with ELOOP.
+    Refuse,
+}
+
+/// openat2(2) with RESOLVE_IN_ROOT: a path as a process inside `root` would resolve it, so that neither `..` nor an
+/// absolute symbolic link leads out of it; and never through a /proc magic link.
+///
+/// # Errors
+/// ENOENT, ENOTDIR, ELOOP, EXDEV, EAGAIN when something is being renamed meanwhile.
+pub fn open_in_root(root: BorrowedFd<'_>, file: &Path, how: OFlag, mode: u32, links: Links) -> Result<OwnedFd> {
+    let how = how | OFlag::O_CLOEXEC;
+    let mut resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    if links == Links::Refuse {
+        resolve |= libc::RESOLVE_NO_SYMLINKS;
+    }
+    // SAFETY: open_how is a plain C structure of integers, for which all zeroes is a valid value.
+    let mut open_how: libc::open_how = unsafe { std::mem::zeroed() };
+    open_how.flags = how.bits() as u32 as u64;
+    open_how.mode = if how.contains(OFlag::O_CREAT) { mode as u64 } else { 0 };
+    open_how.resolve = resolve;
+    let name = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(file.as_os_str()))
+        .map_err(|_| crate::error::Error::new(format!("the path {file:?} has a zero byte")))?;
+    let text = || {
+        let access = if how.contains(OFlag::O_PATH) {
+            ""
+        } else {
+            ["O_RDONLY|", "O_WRONLY|", "O_RDWR|"][(how.bits() & 3) as usize % 3]
+        };
+        let rest = flags(&(how & !OFlag::O_ACCMODE));
+        let mode = if how.contains(OFlag::O_CREAT) { format!(", mode=0{mode:o}") } else { String::new() };
+        let no = if links == Links::Refuse { "|RESOLVE_NO_SYMLINKS" } else { "" };
+        format!(
+            "openat2({}, {}, {{flags={access}{rest}{mode}, resolve=RESOLVE_NO_MAGICLINKS{no}|RESOLVE_IN_ROOT}}, {})",
+            root.as_raw_fd(),
+            path(file),
+            size_of::<libc::open_how>()
+        )
+    };
+    call(text, || {
+        // SAFETY: the name is a live C string, open_how is ours and has the size that is passed; on success the
+        // kernel returns a new descriptor, which nobody else owns.
+        let r = unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                root.as_raw_fd(),
+                name.as_ptr(),
+                &raw const open_how,
+                size_of::<libc::open_how>(),
+            )
+        };
+        // SAFETY: as above.
+        check(r).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+    })
+}
+
+/// Takes ownership of a descriptor that the kernel has just handed to this process (SCM_RIGHTS).
+pub fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: the only caller passes what recvmsg(2) has installed a moment ago, which nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
