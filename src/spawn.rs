@@ -11,12 +11,14 @@ use crate::spec::Spec;
 use crate::state::State;
 use crate::sys::{self, process::Fork, trace};
 use crate::wire::{FromGuest, FromHost, Wire};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// What `prepare`, `outside` and `undo` work with: the parent's side.
@@ -105,6 +107,22 @@ impl Guest<'_> {
     /// When the parent is dead.
     pub fn send_terminal(&self, master: BorrowedFd<'_>) -> Result<()> {
         self.wire.send_with(&FromGuest::Terminal, Some(master))
+    }
+
+    /// Attaches a mount that was just made to the tree as it is now, where there is a place for it, and keeps it:
+    /// `pivot-root` moves it to the same place below the new root.
+    ///
+    /// # Errors
+    /// As move_mount(2).
+    pub fn place(&mut self, mount: OwnedFd, at: &Path) -> Result<()> {
+        match sys::fs::open(at, OFlag::O_PATH, 0) {
+            Ok(target) => sys::mount::attach(mount.as_fd(), target.as_fd())?,
+            // Not every host has a /dev/mqueue, say; the new root will.
+            Err(e) if e.is(Errno::ENOENT) => {}
+            Err(e) => return Err(e),
+        }
+        self.mounts.push((at.to_path_buf(), mount));
+        Ok(())
     }
 
     fn wait_for_go(&self) -> Result<()> {
@@ -276,7 +294,6 @@ fn set_up(job: &Job<'_>, host: &mut Host<'_>) -> Result<(Pid, OwnedFd, Option<Ow
 }
 
 fn clone_failed(e: Error) -> Error {
-    use nix::errno::Errno;
     e.explain(
         Errno::ENOSPC,
         "a limit on namespaces is reached, or they are nested more than 32 deep",
@@ -350,7 +367,7 @@ fn wait_for_frame(job: &Job<'_>, wire: &Wire) -> Result<()> {
     loop {
         let mut fds = [PollFd::new(wire.as_fd(), PollFlags::POLLIN), PollFd::new(interrupt, PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(Error::call("poll(the set-up)", e)),
         }
         if fds[0].any().unwrap_or(false) {

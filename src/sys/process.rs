@@ -292,3 +292,13 @@ pub fn pending_stop(signals: BorrowedFd<'_>) -> Option<i32> {
     let signal = (n == size as isize).then_some(info.ssi_signo as i32)?;
     [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal).then_some(signal)
 }
+
+/// Is CAP_SYS_ADMIN among the effective capabilities (capget(2))?
+pub fn has_cap_sys_admin() -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let header = [0x2008_0522_u32, 0]; // _LINUX_CAPABILITY_VERSION_3, this process
+    let mut data = [0u32; 6]; // effective, permitted, inheritable: low halves, then high ones
+    // SAFETY: header and data have the sizes that version 3 of the interface wants.
+    let r = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()) };
+    r == 0 && data[0] & (1 << CAP_SYS_ADMIN) != 0
+}
