@@ -5,11 +5,13 @@ mod journal;
 mod net;
 mod observe;
 mod primitive;
+mod report;
 mod spawn;
 mod spec;
 mod state;
 #[allow(unsafe_code)] // the only place: each block says why it is sound
 mod sys;
+mod ui;
 mod wire;
 
 fn main() {
