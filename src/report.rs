@@ -266,7 +266,8 @@ impl Watcher for Report {
         }
     }
 
-    fn ready(&mut self, child: Pid) {
+    fn ready(&mut self, child: Pid, notes: &[String]) {
+        self.notes.extend_from_slice(notes);
         self.pid = Some(child);
         if let Some(mut show) = self.when_ready.take() {
             show(self);

@@ -70,6 +70,12 @@ impl Style {
     }
 }
 
+/// Prints to stdout. Whoever has stopped reading (`| head`) has seen enough: that is no error.
+pub fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 /// The columns that a text takes, not counting colours.
 pub fn columns(text: &str) -> usize {
     let (mut count, mut escape) = (0, false);

@@ -2,7 +2,7 @@
 //! are summarised here; nothing is in the JSON only that a reader of one stage would miss.
 
 use super::{Call, Entry, Report, Who};
-use crate::observe::{Change, Fact, Value, capability_count};
+use crate::observe::{Change, Fact, Family, Value, capability_count};
 use crate::primitive::number;
 use crate::ui::{Style, columns, cut, hang, pad, wrap};
 use std::collections::BTreeMap;
@@ -62,7 +62,7 @@ impl Report {
             out.push_str(&row(style.dim("next"), lines));
         }
         let look: Vec<String> = self.look().iter().map(|command| style.accent(command)).collect();
-        let label = if self.pid.is_some() && self.command { "from another shell" } else { "look inside" };
+        let label = if self.pid.is_some() && self.command { "in another shell" } else { "look for yourself" };
         out.push_str(&row(style.dim(label), look));
         out
     }
@@ -72,7 +72,7 @@ fn kept_name(fact: Fact) -> &'static str {
     match fact {
         Fact::UserNs => "users",
         Fact::PidNs => "processes",
-        Fact::CgroupNs => "cgroup namespace",
+        Fact::CgroupNs => "view of cgroups",
         Fact::MntNs => "mounts",
         Fact::UtsNs => "hostname",
         Fact::IpcNs => "IPC",
@@ -99,6 +99,7 @@ fn show(entry: &Entry, style: Style) -> String {
         out.push_str(&row(label, lines));
     }
     if !entry.calls.is_empty() {
+        out.push('\n');
         out.push_str(&format!("  {}\n", style.dim("kernel calls")));
         out.push_str(&calls(&entry.calls, style));
     }
@@ -109,7 +110,9 @@ fn show(entry: &Entry, style: Style) -> String {
 fn rows(changes: &[Change], style: Style) -> Vec<(String, Vec<String>)> {
     let mut rows = Vec::new();
     let mut sets: Vec<(&Change, Vec<&str>)> = Vec::new();
-    for change in changes {
+    // The namespace first: what else changed is for its sake.
+    let (namespaces, others): (Vec<_>, Vec<_>) = changes.iter().partition(|c| c.fact.family() == Family::Namespace);
+    for change in namespaces.into_iter().chain(others) {
         if !change.fact.is_capabilities() {
             rows.push((change.fact.label().to_string(), value_lines(change, style)));
             continue;
@@ -169,7 +172,12 @@ fn list(change: &Change, style: Style) -> Vec<String> {
     // What is gone is rarely worth more than its number.
     let gone = if removed.len() > 3 { 0 } else { removed.len() };
     let come = if added.len() > MOST_ITEMS { MOST_ITEMS - 1 } else { added.len() };
-    let item = |sign: &str, item: &str| format!("{sign} {}", cut(item, room));
+    let target = |item: &str| item.split_once(" (").map_or(0, |(target, _)| columns(target));
+    let widest = added[..come].iter().chain(&removed[..gone]).map(|i| target(i)).max().unwrap_or(0).min(24);
+    let item = |sign: &str, item: &str| {
+        let short = if change.fact == Fact::Mounts { mount(item, widest) } else { item.to_string() };
+        format!("{sign} {}", cut(&short, room))
+    };
     let mut lines: Vec<String> = removed[..gone].iter().map(|i| style.bad(&item("−", i))).collect();
     if gone < removed.len() {
         lines.push(style.bad(&format!("− {} that were there before", removed.len())));
@@ -182,6 +190,16 @@ fn list(change: &Change, style: Style) -> Vec<String> {
         lines.push(style.dim("the same ones, in another order"));
     }
     lines
+}
+
+/// `target (fstype, source, options)` with the options left to the JSON, but for the one that everybody asks about.
+fn mount(item: &str, widest: usize) -> String {
+    let Some((target, rest)) = item.strip_suffix(')').and_then(|i| i.split_once(" (")) else { return item.to_string() };
+    let mut parts = rest.splitn(3, ", ");
+    let (fstype, source) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let source = if source == fstype { String::new() } else { format!(" {source}") };
+    let read_only = parts.next().is_some_and(|options| options.split(',').any(|o| o == "ro"));
+    format!("{}  {fstype}{source}{}", pad(target, widest), if read_only { ", read-only" } else { "" })
 }
 
 /// cgroup v1 has one line for each hierarchy, most of which change alike.
@@ -252,7 +270,7 @@ fn calls(calls: &[Call], style: Style) -> String {
     for call in &shown {
         let side = if before.replace(call.side) == Some(call.side) { "" } else { call.side.name() };
         let side = if call.side == Who::Child { style.accent(side) } else { side.to_string() };
-        let mut lines = wrap(&call.call, style.width - 11);
+        let mut lines = wrap_call(&call.call, style.width - 11);
         if lines.len() > 3 {
             lines.truncate(3);
             lines[2] = format!("{}…", cut(&lines[2], style.width - 13));
@@ -266,6 +284,13 @@ fn calls(calls: &[Call], style: Style) -> String {
         out.push_str(&hang(&" ".repeat(11), lines.iter().map(|l| style.dim(l))));
     }
     out
+}
+
+/// A result is read with what is before it: no line begins with the equals sign.
+fn wrap_call(call: &str, width: usize) -> Vec<String> {
+    let (call, result) = call.rsplit_once(" = ").unwrap_or((call, ""));
+    let glued = if result.is_empty() { call.to_string() } else { format!("{call}\u{a0}=\u{a0}{result}") };
+    wrap(&glued, width).iter().map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
 /// Calls that only fetch and carry for others.

@@ -53,7 +53,7 @@ impl Watcher for Trace {
 
     fn step(&mut self, _: usize, _: &Snapshot, _: &Snapshot) {}
 
-    fn ready(&mut self, _: Pid) {}
+    fn ready(&mut self, _: Pid, _: &[String]) {}
 }
 
 /// A report, a trace, or both.
@@ -84,9 +84,9 @@ impl Watcher for Several {
         }
     }
 
-    fn ready(&mut self, child: Pid) {
+    fn ready(&mut self, child: Pid, notes: &[String]) {
         if let Some(report) = &self.report {
-            report.borrow_mut().ready(child);
+            report.borrow_mut().ready(child, notes);
         }
     }
 }
