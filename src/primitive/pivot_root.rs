@@ -147,7 +147,8 @@ fn hosts_own(guest: &Guest, mount: &oci_spec::runtime::Mount) -> Option<oci_spec
     }
     let mut bind = mount.clone();
     let mut options = mount.options().clone().unwrap_or_default();
-    options.push("rbind".into());
+    // rro: read-only with all that is mounted below it, such as the cgroup tree.
+    options.extend(["rbind".into(), "rro".into()]);
     bind.set_typ(Some("bind".into())).set_source(Some(mount.destination().clone())).set_options(Some(options));
     Some(bind)
 }
