@@ -124,7 +124,7 @@ fn fill(guest: &mut Guest, root: BorrowedFd<'_>) -> Result<()> {
             let at = mounts::target(root, destination, mounts::Kind::Directory)?;
             sys::mount::attach(dev.as_fd(), at.as_fd())?;
         } else {
-            mounts::apply(root, mount, guest)?;
+            mounts::apply(root, mount)?;
         }
     }
     write_etc(spec, root)
@@ -217,8 +217,12 @@ fn write_etc(spec: &Spec, root: BorrowedFd<'_>) -> Result<()> {
         let name = PathBuf::from(number.to_string());
         let file = sys::fs::open_at(files.as_fd(), &name, OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY, 0o644)?;
         sys::fs::write(&file, text.as_bytes())?;
+        let at = match mounts::target(root, path, mounts::Kind::File) {
+            // A read-only root without such a file has no place for one, and no program that misses it.
+            Err(e) if e.is(Errno::EROFS) => continue,
+            at => at?,
+        };
         let tree = sys::mount::clone_tree(files.as_fd(), &name, false)?;
-        let at = mounts::target(root, path, mounts::Kind::File)?;
         sys::mount::attach(tree.as_fd(), at.as_fd())?;
     }
     Ok(())
