@@ -7,3 +7,7 @@ pub struct Lease {
     /// Our bridge.
     pub bridge: String,
 }
+/// resolv.conf
+pub fn resolv_conf() -> String {
+    String::new()
+}

@@ -1,7 +1,9 @@
 //! The command's environment: what docker gives every container, then the image's, then `--env-file`, then `-e`; a
 //! later one replaces an earlier one in its place.
 
+use super::build::Options;
 use crate::error::{Error, Result};
+use crate::image::Image;
 use std::path::{Path, PathBuf};
 
 /// docker's default search path.
@@ -12,6 +14,15 @@ pub const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 enum Setting {
     Set(String),
     Unset(String),
+}
+
+/// A container's environment, by its flags and its image.
+///
+/// # Errors
+/// As [`compose`].
+pub fn build(options: &Options, image: Option<&Image>) -> Result<Vec<String>> {
+    let of_image = image.map(|i| i.env.as_slice()).unwrap_or_default();
+    compose(of_image, &options.env_file, &options.env, options.tty)
 }
 
 /// The whole environment, but for HOME and HOSTNAME, which only the container knows.

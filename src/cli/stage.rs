@@ -1,0 +1,104 @@
+//! The stage commands, generated from the list: set up the prefix, show what changed, and run a command there if there
+//! is one.
+
+use super::{flags, switch};
+use crate::error::{Error, Result};
+use crate::foreground::{self, Signals};
+use crate::primitive::{LIST, Primitive, number};
+use crate::spawn::{self, Job};
+use crate::spec::Spec;
+use crate::spec::build::{self, Options, Purpose};
+use crate::state::State;
+use crate::stdio::Stdio;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+/// One stage's command line.
+pub fn command(primitive: &'static dyn Primitive) -> Command {
+    Command::new(primitive.name()).about(primitive.summary()).defer(|c| {
+        let name = c.get_name().to_string();
+        let c = common(flags::add(c, &name)).disable_help_flag(true);
+        c.after_help(format!("`boxwright explain {name}` tells what it is and why."))
+            .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Print help"))
+            .arg(switch("all", "Report every primitive, not only this stage's"))
+            .arg(switch("prove", "Measure the effect, and not only read the setting"))
+            .arg(Arg::new("report-file").long("report-file").value_name("FILE").help("Write the report there"))
+            .arg(
+                Arg::new("command")
+                    .value_name("COMMAND")
+                    .num_args(0..)
+                    .last(true)
+                    .allow_hyphen_values(true)
+                    .help("Run this at the end, in what has been set up"),
+            )
+    })
+}
+
+/// What stages and full-run share besides the knobs.
+pub fn common(c: Command) -> Command {
+    c.arg(super::format_flag(&["text", "json"]).help("The report's format"))
+        .arg(switch("trace", "Print every kernel call of the set-up as it is made"))
+        .arg(
+            Arg::new("without")
+                .long("without")
+                .value_name("PRIMITIVE")
+                .action(ArgAction::Append)
+                .help("Leave a primitive out, and see what breaks"),
+        )
+}
+
+/// Runs a stage.
+///
+/// # Errors
+/// 125 with reason and remedy; the command's own exit code is no error.
+pub fn run(name: &str, matches: &ArgMatches, state: &State) -> Result<ExitCode> {
+    go(name, matches, &flags::options(matches), Purpose::Stage, state)
+}
+
+/// Stages and full-run are the same from here on.
+///
+/// # Errors
+/// As [`run`].
+pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose, state: &State) -> Result<ExitCode> {
+    crate::journal::sweep(state, crate::journal::Thorough::ForAStart);
+    let spec = build::build(options, purpose, state)?;
+    let prefix = prefix(name, matches, &spec)?;
+    let signals = Signals::block()?;
+    let stdio = Stdio::prepare(&spec)?;
+    let interrupt = Some(signals.as_fd());
+    let job = Job { spec: &spec, state, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher: None };
+    let mut running = spawn::start(&job)?;
+    let end = foreground::attend(&mut running, &signals, stdio);
+    let finished = running.finish();
+    let end = end?;
+    finished?;
+    Ok(ExitCode::from(end.exit_code()))
+}
+
+/// The primitives up to `name` that are wanted, possible, and not left out.
+fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Vec<&'static dyn Primitive>> {
+    let last = number(name).unwrap_or(LIST.len() - 1);
+    let without: Vec<&String> = matches.get_many::<String>("without").map(Iterator::collect).unwrap_or_default();
+    if let Some(unknown) = without.iter().find(|w| number(w).is_none_or(|n| n == LIST.len() - 1)) {
+        return Err(Error::new(format!("--without {unknown}: no such primitive")).hint("boxwright stages lists them"));
+    }
+    let asked = flags::asked(matches);
+    let mut prefix: Vec<&'static dyn Primitive> = Vec::new();
+    for primitive in &LIST[..=last] {
+        let this = primitive.name();
+        if !primitive.wanted(spec) || without.iter().any(|w| *w == this) {
+            continue;
+        }
+        match primitive.needs().iter().find_map(|need| (need.probe)(spec).err()) {
+            None => prefix.push(*primitive),
+            Some(lack) if this == name || asked.contains(&this) => return Err(lack.into_error(this)),
+            Some(lack) => eprintln!("boxwright: skipped {this}, because {}\n  try: {}", lack.reason, lack.remedy),
+        }
+    }
+    let command = LIST[LIST.len() - 1];
+    if !spec.args().is_empty() && prefix.last().is_none_or(|p| p.name() != command.name()) {
+        prefix.push(command);
+    }
+    Ok(prefix)
+}
