@@ -4,6 +4,7 @@
 
 pub mod fs;
 pub mod mount;
+pub mod probe;
 pub mod process;
 pub mod trace;
 
