@@ -37,7 +37,7 @@ fn directory(name: &'static str, dir: &Path, little: u64) -> Check {
     let Ok(stat) = nix::sys::statvfs::statvfs(&place) else {
         return Check::unknown(name, format!("statvfs({}) fails", place.display()));
     };
-    let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
+    let free = stat.blocks_available() * stat.fragment_size();
     let not_yet = if place == dir { "" } else { " (not made yet)" };
     let check = Check::ok(name, format!("{}{not_yet}: {kind}, {} free", dir.display(), bytes(free)));
     if free < little {
