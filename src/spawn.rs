@@ -33,6 +33,8 @@ pub struct Host<'a> {
     pub cgroup: Option<crate::cgroup::Cgroup>,
     /// Descriptors that live as long as the container (a namespace that only the parent keeps alive).
     pub held: Vec<OwnedFd>,
+    /// Descriptors for the child, which go with the answer to its `outside` (a mount that only the parent may make).
+    pub hand_over: Vec<OwnedFd>,
     /// Things that the user should hear of, which are no errors.
     pub notes: Vec<String>,
     child: Option<Pid>,
@@ -84,11 +86,11 @@ impl Guest<'_> {
         self.prefix.iter().any(|p| p.name() == name)
     }
 
-    /// The parent's part of this primitive, now; returns when it is done.
+    /// The parent's part of this primitive, now; returns when it is done, with what the parent handed over.
     ///
     /// # Errors
     /// When the parent has failed (it says why itself) or is dead.
-    pub fn outside(&mut self) -> Result<()> {
+    pub fn outside(&mut self) -> Result<Vec<OwnedFd>> {
         self.wire.send(&FromGuest::Outside { primitive: self.current, wait: true })?;
         self.wait_for_go()
     }
@@ -125,11 +127,15 @@ impl Guest<'_> {
         Ok(())
     }
 
-    fn wait_for_go(&self) -> Result<()> {
-        match self.wire.receive::<FromHost>()? {
-            Some(FromHost::Go) => Ok(()),
-            // Nobody is left to tell, or the parent tells it better.
-            Some(FromHost::Stop) | None => sys::process::exit_now(crate::error::code::FAILED.into()),
+    fn wait_for_go(&self) -> Result<Vec<OwnedFd>> {
+        let mut handed_over = vec![];
+        loop {
+            match self.wire.receive_with::<FromHost>()? {
+                Some((FromHost::Descriptor, fd)) => handed_over.extend(fd),
+                Some((FromHost::Go, _)) => return Ok(handed_over),
+                // Nobody is left to tell, or the parent tells it better.
+                Some((FromHost::Stop, _)) | None => sys::process::exit_now(crate::error::code::FAILED.into()),
+            }
         }
     }
 }
@@ -216,6 +222,7 @@ pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
         made,
         cgroup: None,
         held: vec![],
+        hand_over: vec![],
         notes: vec![],
         child: None,
         journal,
@@ -345,6 +352,9 @@ fn serve(
                 }
                 result?;
                 if wait {
+                    for fd in host.hand_over.drain(..) {
+                        wire.send_with(&FromHost::Descriptor, Some(fd.as_fd()))?;
+                    }
                     wire.send(&FromHost::Go)?;
                 }
             }
@@ -445,5 +455,5 @@ fn walk(job: &Job<'_>, guest: &mut Guest<'_>) -> Result<()> {
     }
     // Only a stage without a command comes here: execve does not return.
     guest.wire.send(&FromGuest::Ready)?;
-    guest.wait_for_go()
+    guest.wait_for_go().map(drop)
 }

@@ -231,3 +231,34 @@ pub fn set_attr(mount: BorrowedFd<'_>, set: Attr, clear: Attr, recursive: bool) 
         .map(drop)
     })
 }
+
+/// mount_setattr(2) with MOUNT_ATTR_IDMAP: through this (still detached) mount, files belong to the ids that the user
+/// namespace maps theirs to; on the disk nothing changes.
+///
+/// # Errors
+/// EINVAL when the file system does not support it (ext4, xfs, btrfs, tmpfs since 6.3 do), EPERM without CAP_SYS_ADMIN
+/// over the file system.
+pub fn set_idmap(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> Result<()> {
+    const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+    let (fd, ns) = (mount.as_raw_fd(), userns.as_raw_fd());
+    let attr = MountAttr { attr_set: MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: ns as u64 };
+    let text = || {
+        format!(
+            "mount_setattr({fd}, \"\", AT_EMPTY_PATH, {{attr_set=MOUNT_ATTR_IDMAP, attr_clr=0, propagation=0 /* MS_??? */, userns_fd={ns}}}, 32)"
+        )
+    };
+    call(text, || {
+        // SAFETY: the structure is the kernel's struct mount_attr and has the size that is passed.
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_mount_setattr,
+                fd,
+                c"".as_ptr(),
+                libc::AT_EMPTY_PATH,
+                &raw const attr,
+                size_of::<MountAttr>(),
+            )
+        })
+        .map(drop)
+    })
+}

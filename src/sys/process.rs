@@ -37,7 +37,6 @@ impl Returned for Fork {
 /// EPERM without CAP_SYS_ADMIN (unless CLONE_NEWUSER is among `namespaces`), ENOSPC or EUSERS at a limit on namespaces,
 /// EBADF for a cgroup v1 directory.
 pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Fork> {
-    let mut pidfd: libc::c_int = -1;
     let mut bits = namespaces.bits() as u32 as u64 | libc::CLONE_PIDFD as u64;
     // SAFETY: clone_args is a plain C structure of integers, for which all zeroes is a valid value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
@@ -46,7 +45,6 @@ pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<
         args.cgroup = fd.as_raw_fd() as u64;
     }
     args.flags = bits;
-    args.pidfd = (&raw mut pidfd) as u64;
     args.exit_signal = libc::SIGCHLD as u64;
     let text = || {
         let mut names = flags(&namespaces);
@@ -60,6 +58,8 @@ pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<
         format!("clone3({{flags={}, exit_signal=SIGCHLD{at}}}, {})", all.join("|"), size_of::<libc::clone_args>())
     };
     call(text, || {
+        let mut pidfd: libc::c_int = -1;
+        args.pidfd = (&raw mut pidfd) as u64;
         // SAFETY: no CLONE_VM and no stack, so this is fork(2): the child runs on its own copy of all memory. The
         // process has one thread (the runner's rule), so no lock can be held by a thread that is not copied.
         match check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })? {
