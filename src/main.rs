@@ -11,11 +11,13 @@ mod mounts; // placing mounts into a root that may be hostile
 mod net; // netlink, bridge, NAT
 mod observe; // what is true of a process
 mod primitive; // THE LIST
+mod report; // what a stage did, for people and programs
 mod spawn; // the runner
 mod spec; // flags become one Spec
 mod state; // where state is kept
 #[allow(unsafe_code)] // the only place: each block says why it is sound
 mod sys; // the kernel, one call per function
+mod ui; // colours, widths, tables
 mod users; // who is who, inside and outside
 mod wire; // parent and child, talking
 

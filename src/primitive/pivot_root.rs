@@ -124,7 +124,7 @@ fn fill(guest: &mut Guest, root: BorrowedFd<'_>) -> Result<()> {
             let at = mounts::target(root, destination, mounts::Kind::Directory)?;
             sys::mount::attach(dev.as_fd(), at.as_fd())?;
         } else {
-            mounts::apply(root, mount, guest)?;
+            mounts::apply(root, mount)?;
         }
     }
     write_etc(spec, root)

@@ -63,7 +63,11 @@ pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<
         // SAFETY: no CLONE_VM and no stack, so this is fork(2): the child runs on its own copy of all memory. The
         // process has one thread (the runner's rule), so no lock can be held by a thread that is not copied.
         match check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })? {
-            0 => Ok(Fork::Child),
+            0 => {
+                // The listener is a copy of the parent's, which has this call recorded already.
+                super::trace::listen(None);
+                Ok(Fork::Child)
+            }
             pid => Ok(Fork::Parent {
                 pid: Pid::from_raw(pid as i32),
                 // SAFETY: on success the kernel has stored a new descriptor there, which nobody else owns.
