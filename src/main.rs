@@ -3,6 +3,7 @@
 mod caps; // capability names and docker's default set
 mod cgroup; // control groups, v1 and v2
 mod cli; // the command line
+mod doctor; // what this machine can do
 mod error; // call => errno, why, hint
 mod foreground; // signals, terminal, exit code
 mod image; // where layers come from

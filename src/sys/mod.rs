@@ -5,6 +5,7 @@
 pub mod exec;
 pub mod fs;
 pub mod mount;
+pub mod probe;
 pub mod process;
 pub mod signal;
 pub mod trace;
