@@ -115,3 +115,9 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<oci_spec::OciSpecError> for Error {
+    fn from(e: oci_spec::OciSpecError) -> Self {
+        Error::new(format!("not a valid runtime-spec: {e}"))
+    }
+}

@@ -1,17 +1,30 @@
 //! boxwright builds a Linux container one kernel primitive at a time, and shows after each one what changed.
-mod cgroup;
-mod error;
-mod journal;
-mod net;
-mod observe;
-mod primitive;
-mod spawn;
-mod spec;
-mod state;
-#[allow(unsafe_code)] // the only place: each block says why it is sound
-mod sys;
-mod wire;
 
-fn main() {
-    let _ = spawn::start;
+mod caps; // capability names and docker's default set
+mod cgroup; // control groups, v1 and v2
+mod cli; // the command line
+mod error; // call => errno, why, hint
+mod image; // where layers come from
+mod journal; // what a crash would leave behind
+mod mounts; // placing mounts into a root that may be hostile
+mod net; // netlink, bridge, NAT
+mod observe; // what is true of a process
+mod primitive; // THE LIST
+mod report; // what a stage did, for people and programs
+mod spawn; // the runner
+mod spec; // flags become one Spec
+mod state; // where state is kept
+#[allow(unsafe_code)] // the only place: each block says why it is sound
+mod sys; // the kernel, one call per function
+mod ui; // colours, widths, tables
+mod users; // who is who, inside and outside
+mod wire; // parent and child, talking
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main().unwrap_or_else(|e| {
+        eprintln!("boxwright: {e}");
+        ExitCode::from(e.exit)
+    })
 }

@@ -11,12 +11,14 @@ use crate::spec::Spec;
 use crate::state::State;
 use crate::sys::{self, process::Fork, trace};
 use crate::wire::{FromGuest, FromHost, Wire};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// What `prepare`, `outside` and `undo` work with: the parent's side.
@@ -31,6 +33,8 @@ pub struct Host<'a> {
     pub cgroup: Option<crate::cgroup::Cgroup>,
     /// Descriptors that live as long as the container (a namespace that only the parent keeps alive).
     pub held: Vec<OwnedFd>,
+    /// Descriptors for the child, which go with the answer to its `outside` (a mount that only the parent may make).
+    pub hand_over: Vec<OwnedFd>,
     /// Things that the user should hear of, which are no errors.
     pub notes: Vec<String>,
     child: Option<Pid>,
@@ -82,11 +86,11 @@ impl Guest<'_> {
         self.prefix.iter().any(|p| p.name() == name)
     }
 
-    /// The parent's part of this primitive, now; returns when it is done.
+    /// The parent's part of this primitive, now; returns when it is done, with what the parent handed over.
     ///
     /// # Errors
     /// When the parent has failed (it says why itself) or is dead.
-    pub fn outside(&mut self) -> Result<()> {
+    pub fn outside(&mut self) -> Result<Vec<OwnedFd>> {
         self.wire.send(&FromGuest::Outside { primitive: self.current, wait: true })?;
         self.wait_for_go()
     }
@@ -107,11 +111,31 @@ impl Guest<'_> {
         self.wire.send_with(&FromGuest::Terminal, Some(master))
     }
 
-    fn wait_for_go(&self) -> Result<()> {
-        match self.wire.receive::<FromHost>()? {
-            Some(FromHost::Go) => Ok(()),
-            // Nobody is left to tell, or the parent tells it better.
-            Some(FromHost::Stop) | None => sys::process::exit_now(crate::error::code::FAILED.into()),
+    /// Attaches a mount that was just made to the tree as it is now, where there is a place for it, and keeps it:
+    /// `pivot-root` moves it to the same place below the new root.
+    ///
+    /// # Errors
+    /// As move_mount(2).
+    pub fn place(&mut self, mount: OwnedFd, at: &Path) -> Result<()> {
+        match sys::fs::open(at, OFlag::O_PATH, 0) {
+            Ok(target) => sys::mount::attach(mount.as_fd(), target.as_fd())?,
+            // Not every host has a /dev/mqueue, say; the new root will.
+            Err(e) if e.is(Errno::ENOENT) => {}
+            Err(e) => return Err(e),
+        }
+        self.mounts.push((at.to_path_buf(), mount));
+        Ok(())
+    }
+
+    fn wait_for_go(&self) -> Result<Vec<OwnedFd>> {
+        let mut handed_over = vec![];
+        loop {
+            match self.wire.receive_with::<FromHost>()? {
+                Some((FromHost::Descriptor, fd)) => handed_over.extend(fd),
+                Some((FromHost::Go, _)) => return Ok(handed_over),
+                // Nobody is left to tell, or the parent tells it better.
+                Some((FromHost::Stop, _)) | None => sys::process::exit_now(crate::error::code::FAILED.into()),
+            }
         }
     }
 }
@@ -133,8 +157,8 @@ pub trait Watcher {
     fn call(&mut self, primitive: usize, side: Side, line: &str);
     /// A primitive is done; the world before it and after.
     fn step(&mut self, primitive: usize, before: &Snapshot, after: &Snapshot);
-    /// All is set up, and the command is about to run as this process.
-    fn ready(&mut self, child: Pid);
+    /// All is set up, and the command is about to run as this process; the parent's [`Host::notes`].
+    fn ready(&mut self, child: Pid, notes: &[String]);
 }
 
 /// What to start.
@@ -198,6 +222,7 @@ pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
         made,
         cgroup: None,
         held: vec![],
+        hand_over: vec![],
         notes: vec![],
         child: None,
         journal,
@@ -276,7 +301,6 @@ fn set_up(job: &Job<'_>, host: &mut Host<'_>) -> Result<(Pid, OwnedFd, Option<Ow
 }
 
 fn clone_failed(e: Error) -> Error {
-    use nix::errno::Errno;
     e.explain(
         Errno::ENOSPC,
         "a limit on namespaces is reached, or they are nested more than 32 deep",
@@ -328,13 +352,16 @@ fn serve(
                 }
                 result?;
                 if wait {
+                    for fd in host.hand_over.drain(..) {
+                        wire.send_with(&FromHost::Descriptor, Some(fd.as_fd()))?;
+                    }
                     wire.send(&FromHost::Go)?;
                 }
             }
             FromGuest::Terminal => terminal = fd,
             FromGuest::Ready => {
                 if let Some(watcher) = &job.watcher {
-                    watcher.borrow_mut().ready(pid);
+                    watcher.borrow_mut().ready(pid, &host.notes);
                 }
                 ready = true;
                 wire.send(&FromHost::Go)?;
@@ -350,7 +377,7 @@ fn wait_for_frame(job: &Job<'_>, wire: &Wire) -> Result<()> {
     loop {
         let mut fds = [PollFd::new(wire.as_fd(), PollFlags::POLLIN), PollFd::new(interrupt, PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(Error::call("poll(the set-up)", e)),
         }
         if fds[0].any().unwrap_or(false) {
@@ -428,5 +455,5 @@ fn walk(job: &Job<'_>, guest: &mut Guest<'_>) -> Result<()> {
     }
     // Only a stage without a command comes here: execve does not return.
     guest.wire.send(&FromGuest::Ready)?;
-    guest.wait_for_go()
+    guest.wait_for_go().map(drop)
 }

@@ -3,6 +3,14 @@
 //! resolver). Primitives read this and nothing else.
 
 use nix::sched::CloneFlags;
+pub mod build;
+mod devices;
+mod env;
+mod limits;
+mod security;
+mod units;
+mod userns;
+
 use oci_spec::runtime as oci;
 use std::path::PathBuf;
 
@@ -15,6 +23,8 @@ pub struct Spec {
     pub root: Root,
     /// How it is wired.
     pub network: Network,
+    /// Which system calls it may make.
+    pub seccomp: Seccomp,
     /// Text for /etc/hosts, /etc/hostname and /etc/resolv.conf (path below the root, content); bound over the image's.
     pub etc: Vec<(PathBuf, String)>,
     /// Is the standard input the caller's (`-i`), or /dev/null?
@@ -34,6 +44,17 @@ pub enum Root {
     Directory(PathBuf),
     /// Read-only layers, the topmost first, under a writable one that is the container's own.
     Layers(Vec<PathBuf>),
+}
+
+/// Which system calls a container may make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seccomp {
+    /// All.
+    Unconfined,
+    /// Those of the built-in profile.
+    Default,
+    /// Those of a profile in docker's JSON format.
+    File(PathBuf),
 }
 
 /// How a container is wired.
@@ -92,6 +113,12 @@ impl Spec {
     /// The mounts, in the order in which they are to be made.
     pub fn mounts(&self) -> &[oci::Mount] {
         self.oci.mounts().as_deref().unwrap_or_default()
+    }
+
+    /// The options of the mount at `destination`, if the spec has one there.
+    pub fn mount_options(&self, destination: &str) -> Option<&[String]> {
+        let mount = self.mounts().iter().find(|m| m.destination() == std::path::Path::new(destination))?;
+        Some(mount.options().as_deref().unwrap_or_default())
     }
 
     /// Does it want a terminal of its own?

@@ -39,6 +39,8 @@ pub enum FromGuest {
 /// What the parent answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromHost {
+    /// A descriptor travels with this frame; more may come before the `Go`.
+    Descriptor,
     /// Go on.
     Go,
     /// The parent failed (and will say why): exit.

@@ -37,7 +37,6 @@ impl Returned for Fork {
 /// EPERM without CAP_SYS_ADMIN (unless CLONE_NEWUSER is among `namespaces`), ENOSPC or EUSERS at a limit on namespaces,
 /// EBADF for a cgroup v1 directory.
 pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Fork> {
-    let mut pidfd: libc::c_int = -1;
     let mut bits = namespaces.bits() as u32 as u64 | libc::CLONE_PIDFD as u64;
     // SAFETY: clone_args is a plain C structure of integers, for which all zeroes is a valid value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
@@ -46,7 +45,6 @@ pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<
         args.cgroup = fd.as_raw_fd() as u64;
     }
     args.flags = bits;
-    args.pidfd = (&raw mut pidfd) as u64;
     args.exit_signal = libc::SIGCHLD as u64;
     let text = || {
         let mut names = flags(&namespaces);
@@ -60,10 +58,16 @@ pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<
         format!("clone3({{flags={}, exit_signal=SIGCHLD{at}}}, {})", all.join("|"), size_of::<libc::clone_args>())
     };
     call(text, || {
+        let mut pidfd: libc::c_int = -1;
+        args.pidfd = (&raw mut pidfd) as u64;
         // SAFETY: no CLONE_VM and no stack, so this is fork(2): the child runs on its own copy of all memory. The
         // process has one thread (the runner's rule), so no lock can be held by a thread that is not copied.
         match check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })? {
-            0 => Ok(Fork::Child),
+            0 => {
+                // The listener is a copy of the parent's, which has this call recorded already.
+                super::trace::listen(None);
+                Ok(Fork::Child)
+            }
             pid => Ok(Fork::Parent {
                 pid: Pid::from_raw(pid as i32),
                 // SAFETY: on success the kernel has stored a new descriptor there, which nobody else owns.
@@ -291,4 +295,14 @@ pub fn pending_stop(signals: BorrowedFd<'_>) -> Option<i32> {
     let n = unsafe { libc::read(signals.as_raw_fd(), (&raw mut info).cast(), size) };
     let signal = (n == size as isize).then_some(info.ssi_signo as i32)?;
     [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal).then_some(signal)
+}
+
+/// Is CAP_SYS_ADMIN among the effective capabilities (capget(2))?
+pub fn has_cap_sys_admin() -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let header = [0x2008_0522_u32, 0]; // _LINUX_CAPABILITY_VERSION_3, this process
+    let mut data = [0u32; 6]; // effective, permitted, inheritable: low halves, then high ones
+    // SAFETY: header and data have the sizes that version 3 of the interface wants.
+    let r = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()) };
+    r == 0 && data[0] & (1 << CAP_SYS_ADMIN) != 0
 }

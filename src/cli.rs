@@ -1,0 +1,113 @@
+//! The command line. Stage commands are generated from the list; their flags are the knobs of the primitives so far.
+//! Only the subcommand that is called is built (clap's `defer`), because building all of them costs more than a
+//! namespace.
+
+pub mod flags;
+mod list;
+mod run;
+mod stage;
+
+use crate::error::{Error, Result, code};
+use crate::primitive::LIST;
+use crate::state::State;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Parses the command line and runs what it says.
+///
+/// # Errors
+/// Everything that can go wrong, once.
+pub fn main() -> Result<ExitCode> {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(e) => {
+            let _ = e.print();
+            // docker's: a usage error is boxwright's own failure, and no exit code of the command's.
+            return Ok(if e.use_stderr() { ExitCode::from(code::FAILED) } else { ExitCode::SUCCESS });
+        }
+    };
+    let root = matches.get_one::<PathBuf>("root").map(PathBuf::as_path);
+    let Some((name, sub)) = matches.subcommand() else { return Err(Error::new("no subcommand")) };
+    dispatch(name, sub, root)
+}
+
+fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCode> {
+    let state = || State::find(root);
+    match name {
+        "stages" => list::stages(sub),
+        "explain" => list::explain(sub),
+        "doctor" => list::doctor(sub, &state()?),
+        "full-run" => run::run(sub, &state()?),
+        stage => stage::run(stage, sub, &state()?),
+    }
+}
+
+/// The whole command line. Also what man pages and completions are made from.
+pub fn command() -> Command {
+    let mut all = Command::new("boxwright")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Builds a Linux container one kernel primitive at a time, and shows after each one what changed")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .max_term_width(100)
+        .arg(
+            Arg::new("root")
+                .long("root")
+                .value_name("DIR")
+                .env_from("BOXWRIGHT_ROOT")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Keep all state below DIR [env: BOXWRIGHT_ROOT]"),
+        )
+        .subcommand(
+            Command::new("stages")
+                .about("List the stages, in the order of the list")
+                .defer(|c| c.arg(format_flag(&["text", "json", "markdown"]))),
+        )
+        .subcommand(
+            Command::new("explain").about("Teach one stage: what, why, the kernel calls, by hand, in docker").defer(
+                |c| {
+                    c.arg(Arg::new("stage").value_name("STAGE").required(true).help("A stage's name or number"))
+                        .arg(format_flag(&["text", "json"]))
+                },
+            ),
+        )
+        .subcommand(
+            Command::new("doctor")
+                .about("Say what this machine can and cannot do, and how to mend it")
+                .defer(|c| c.arg(format_flag(&["text", "json"]))),
+        );
+    for primitive in &LIST[..LIST.len() - 1] {
+        all = all.subcommand(stage::command(*primitive));
+    }
+    all.subcommand(run::command())
+}
+
+fn format_flag(values: &'static [&'static str]) -> Arg {
+    Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .value_parser(values.to_vec())
+        .default_value(values[0])
+        .help("How to print it")
+}
+
+/// clap's `env` feature would read every flag's variable; we have one.
+trait EnvFrom {
+    fn env_from(self, variable: &'static str) -> Self;
+}
+
+impl EnvFrom for Arg {
+    fn env_from(self, variable: &'static str) -> Self {
+        match std::env::var_os(variable).filter(|v| !v.is_empty()) {
+            Some(value) => self.default_value(clap::builder::OsStr::from(value)),
+            None => self,
+        }
+    }
+}
+
+/// A switch.
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}

@@ -1,0 +1,51 @@
+//! `full-run`: the whole list, as docker run does it.
+
+use super::{flags, stage};
+use crate::error::{Error, Result};
+use crate::spec::build::Purpose;
+use crate::state::State;
+use clap::{Arg, ArgMatches, Command};
+use std::process::ExitCode;
+
+/// Its command line.
+pub fn command() -> Command {
+    Command::new("full-run")
+        .visible_alias("run")
+        .about("Run a command in a container: everything above, together")
+        .override_usage("boxwright full-run [OPTIONS] [IMAGE [COMMAND [ARG...]]]\n       boxwright full-run [OPTIONS] --rootfs DIR COMMAND [ARG...]")
+        .defer(|c| {
+            let c = stage::common(flags::add(c, "full-run"));
+            c.disable_help_flag(true)
+                .arg(Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print help"))
+                .arg(
+                    Arg::new("words")
+                        .value_name("IMAGE [COMMAND [ARG...]]")
+                        .num_args(0..)
+                        .trailing_var_arg(true)
+                        .allow_hyphen_values(true)
+                        .help("The image, and the command to run in it [default: host, and its shell]"),
+                )
+        })
+}
+
+/// Runs it; the exit code is the command's.
+///
+/// # Errors
+/// 125, 126 or 127 (see [`crate::error::code`]).
+pub fn run(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
+    let mut words = matches.get_many::<String>("words").map(|w| w.cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let mut options = flags::options(matches);
+    if let Some(flag) = words.first().filter(|w| w.starts_with('-') && w.len() > 1 && *w != "--") {
+        return Err(Error::new(format!("unknown option {flag}"))
+            .why("what begins with a hyphen before the image is an option of full-run")
+            .hint("boxwright full-run --help"));
+    }
+    if words.first().is_some_and(|w| w == "--") {
+        words.remove(0);
+    }
+    if options.rootfs.is_none() && !words.is_empty() {
+        options.image = Some(words.remove(0));
+    }
+    options.command = words;
+    stage::go("full-run", matches, &options, Purpose::Run, state)
+}
