@@ -245,24 +245,3 @@ fn lack(e: crate::error::Error) -> Lack {
     let reason = e.why.map(|why| format!("{why} ({call})")).unwrap_or(call);
     Lack { reason, remedy: e.hint.unwrap_or_else(|| "--network none or host".into()) }
 }
-
-/// What a process sees of the network.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// Interfaces and their state.
-    pub links: Vec<String>,
-    /// Addresses.
-    pub addresses: Vec<String>,
-    /// Routes.
-    pub routes: Vec<String>,
-}
-
-/// What this process sees of it now.
-pub fn look() -> Seen {
-    Seen::default()
-}
-
-/// resolv.conf
-pub fn resolv_conf() -> String {
-    String::new()
-}
