@@ -226,6 +226,9 @@ pub fn outside(host: &Host<'_>) -> Snapshot {
     if let Ok(text) = std::fs::read_to_string(format!("/proc/{who}/cgroup")) {
         many(&mut seen, Fact::Cgroup, text.lines().filter_map(hierarchy));
     }
+    let net = crate::net::outside(host.state, &host.made, &host.held);
+    many(&mut seen, Fact::Bridge, net.bridge);
+    many(&mut seen, Fact::Nft, net.rules);
     seen
 }
 
