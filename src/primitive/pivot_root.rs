@@ -68,6 +68,8 @@ impl Primitive for PivotRoot {
         sys::mount::umount(Path::new("."), MntFlags::MNT_DETACH)?;
         sys::process::chdir(Path::new("/"))?;
         guest.pivoted = true;
+        crate::terminal::inside(guest)?;
+        enter_working_directory(guest.spec)?;
         if guest.spec.oci.root().as_ref().and_then(|r| r.readonly()).unwrap_or(false) {
             // Last, because until now mount points had to be made in it.
             let root = sys::fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
@@ -75,6 +77,13 @@ impl Primitive for PivotRoot {
         }
         Ok(())
     }
+}
+
+/// Now, because it may have to be made: later the root may be read-only, and the process nobody who could.
+fn enter_working_directory(spec: &Spec) -> Result<()> {
+    let Some(process) = spec.process() else { return Ok(()) };
+    let root = sys::fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+    crate::workdir::enter(root.as_fd(), process.cwd())
 }
 
 /// The new root, as a mount that is attached somewhere (pivot_root wants a mount point).

@@ -3,12 +3,16 @@
 //! there is no second list that could drift from the first. Nothing here knows what a container is.
 
 pub mod background;
+pub mod exec;
 pub mod fs;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod probe;
 pub mod process;
+pub mod signal;
 pub mod trace;
+pub mod tty;
 
 use crate::error::{Error, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
