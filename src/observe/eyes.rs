@@ -228,8 +228,8 @@ pub fn outside(host: &Host<'_>) -> Snapshot {
         many(&mut seen, Fact::Cgroup, text.lines().filter_map(hierarchy));
     }
     let net = crate::net::outside(host.state, &host.made, &host.held);
-    seen.insert(Fact::Bridge, Value::Many(net.bridge));
-    seen.insert(Fact::Nft, Value::Many(net.rules));
+    many(&mut seen, Fact::Bridge, net.bridge);
+    many(&mut seen, Fact::Nft, net.rules);
     seen
 }
 
