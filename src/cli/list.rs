@@ -1,5 +1,6 @@
 //! `stages`, `explain`, `doctor`: what there is, what it means, and whether it works here.
 
+use crate::doctor::{self, Format};
 use crate::error::{Error, Result};
 use crate::primitive::{LIST, Primitive};
 use crate::state::State;
@@ -39,6 +40,7 @@ fn find(name: &str) -> Result<&'static dyn Primitive> {
 }
 
 /// `boxwright doctor`.
-pub fn doctor(_: &ArgMatches, _: &State) -> Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+pub fn doctor(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
+    let json = matches.get_one::<String>("format").is_some_and(|f| f == "json");
+    doctor::run(if json { Format::Json } else { Format::Text }, state)
 }

@@ -257,3 +257,12 @@ pub fn adopt(fd: RawFd) -> OwnedFd {
     // SAFETY: the only caller passes what recvmsg(2) has installed a moment ago, which nobody else owns.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
+
+/// getxattr(2): does the file have this extended attribute?
+pub fn has_xattr(file: &Path, name: &std::ffi::CStr) -> bool {
+    let Ok(file) = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(file.as_os_str())) else {
+        return false;
+    };
+    // SAFETY: both names are live C strings; with a size of zero nothing is written.
+    unsafe { libc::getxattr(file.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
+}
