@@ -195,7 +195,7 @@ impl Report {
         let own = self.own_namespaces();
         if !own.is_empty() {
             let kinds = own.iter().filter_map(|f| f.namespace()).map(|(_, option)| option);
-            let kinds = if own.len() > 4 { "--all".to_string() } else { kinds.collect::<Vec<_>>().join(" ") };
+            let kinds = if own.len() > 3 { "--all".to_string() } else { kinds.collect::<Vec<_>>().join(" ") };
             // nsenter becomes root of the namespace with setgroups(2), which an ordinary user's namespace forbids.
             let user = own.contains(&Fact::UserNs) && !nix::unistd::geteuid().is_root();
             let keep = if user { " --preserve-credentials" } else { "" };

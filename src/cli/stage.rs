@@ -3,16 +3,19 @@
 
 use super::{flags, switch};
 use crate::error::{Error, Result};
+use crate::foreground::{self, Signals};
 use crate::primitive::{LIST, Lack, Primitive, number};
 use crate::report::{Report, Several, Trace};
 use crate::spawn::{self, Job, Watcher};
 use crate::spec::Spec;
 use crate::spec::build::{self, Options, Purpose};
 use crate::state::State;
+use crate::stdio::Stdio;
 use crate::ui::Style;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::cell::RefCell;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -70,10 +73,15 @@ pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose,
     let trace = matches.get_flag("trace").then(Trace::new);
     let watcher = (trace.is_some() || report.is_some())
         .then(|| Rc::new(RefCell::new(Several { trace, report: report.clone() })) as Rc<RefCell<dyn Watcher>>);
-    let job = Job { spec: &spec, state, prefix, interrupt: None, watcher };
-    let running = spawn::start(&job)?;
-    let end = crate::sys::process::wait(running.pid)?;
-    running.finish()?;
+    let signals = Signals::block()?;
+    let stdio = Stdio::prepare(&spec)?;
+    let interrupt = Some(signals.as_fd());
+    let job = Job { spec: &spec, state, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
+    let mut running = spawn::start(&job)?;
+    let end = foreground::attend(&mut running, &signals, stdio);
+    let finished = running.finish();
+    let end = end?;
+    finished?;
     Ok(ExitCode::from(end.exit_code()))
 }
 

@@ -112,11 +112,11 @@ impl Fact {
             Seccomp => "seccomp",
             SeccompFilters => "seccomp filters",
             NoNewPrivs => "no_new_privs",
-            CapEff => "effective",
-            CapPrm => "permitted",
-            CapInh => "inheritable",
-            CapBnd => "bounding",
-            CapAmb => "ambient",
+            CapEff => "effective caps",
+            CapPrm => "permitted caps",
+            CapInh => "inheritable caps",
+            CapBnd => "bounding caps",
+            CapAmb => "ambient caps",
             Rlimits => "resource limits",
         }
     }

@@ -117,9 +117,10 @@ fn rows(changes: &[Change], style: Style) -> Vec<(String, Vec<String>)> {
             rows.push((change.fact.label().to_string(), value_lines(change, style)));
             continue;
         }
+        let label = change.fact.label().trim_end_matches(" caps");
         match sets.iter_mut().find(|(c, _)| c.before == change.before && c.after == change.after) {
-            Some((_, labels)) => labels.push(change.fact.label()),
-            None => sets.push((change, vec![change.fact.label()])),
+            Some((_, labels)) => labels.push(label),
+            None => sets.push((change, vec![label])),
         }
     }
     for (n, (change, labels)) in sets.into_iter().enumerate() {
@@ -275,7 +276,12 @@ fn calls(calls: &[Call], style: Style) -> String {
             lines.truncate(3);
             lines[2] = format!("{}…", cut(&lines[2], style.width - 13));
         }
-        let lines = lines.into_iter().map(|l| if failed(call) { style.bad(&l) } else { l });
+        // A call that failed in a set-up that succeeded was expected to; still, it is one to look at.
+        let lines = lines.into_iter().map(|l| match call {
+            call if failed(call) => style.warn(&l),
+            call if PLUMBING.contains(&name(call)) => style.dim(&l),
+            _ => l,
+        });
         out.push_str(&hang(&pad(&format!("    {side}"), 11), lines));
     }
     let others = others(calls, &shown);

@@ -297,6 +297,13 @@ pub fn pending_stop(signals: BorrowedFd<'_>) -> Option<i32> {
     [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal).then_some(signal)
 }
 
+/// Has that child been stopped by a signal, since we last asked (waitid(2), WSTOPPED)?
+pub fn has_stopped(pidfd: BorrowedFd<'_>) -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    let status = waitid(Id::PIDFd(pidfd), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
+    matches!(status, Ok(WaitStatus::Stopped(..)))
+}
+
 /// Is CAP_SYS_ADMIN among the effective capabilities (capget(2))?
 pub fn has_cap_sys_admin() -> bool {
     const CAP_SYS_ADMIN: u32 = 21;
