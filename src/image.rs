@@ -11,6 +11,8 @@ pub struct Image {
     pub mounts: Vec<oci_spec::runtime::Mount>,
     /// wd
     pub workdir: Option<String>,
+    /// env
+    pub env: Vec<String>,
     /// cmd
     pub command: Vec<String>,
 }

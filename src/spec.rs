@@ -5,7 +5,7 @@
 use nix::sched::CloneFlags;
 pub mod build;
 mod devices;
-mod env;
+pub mod env;
 mod limits;
 mod security;
 mod units;
@@ -33,7 +33,7 @@ pub struct Spec {
     pub init: bool,
     /// `--rm`, and every stage: nobody will look at the writable layer again, so it need not reach the disk.
     pub volatile: bool,
-    /// Keep this terminal and session (a stage's COMMAND), or leave them (full-run without `-t`)?
+    /// A session of its own (full-run), or the caller's, with its terminal (a stage's COMMAND)?
     pub own_session: bool,
 }
 

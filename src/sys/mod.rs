@@ -3,10 +3,14 @@
 //! there is no second list that could drift from the first. Nothing here knows what a container is.
 
 pub mod bpf;
+pub mod exec;
 pub mod fs;
 pub mod mount;
+pub mod probe;
 pub mod process;
+pub mod signal;
 pub mod trace;
+pub mod tty;
 
 use crate::error::{Error, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};

@@ -63,7 +63,11 @@ pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<
         // SAFETY: no CLONE_VM and no stack, so this is fork(2): the child runs on its own copy of all memory. The
         // process has one thread (the runner's rule), so no lock can be held by a thread that is not copied.
         match check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })? {
-            0 => Ok(Fork::Child),
+            0 => {
+                // The listener is a copy of the parent's, which has this call recorded already.
+                super::trace::listen(None);
+                Ok(Fork::Child)
+            }
             pid => Ok(Fork::Parent {
                 pid: Pid::from_raw(pid as i32),
                 // SAFETY: on success the kernel has stored a new descriptor there, which nobody else owns.
@@ -291,6 +295,13 @@ pub fn pending_stop(signals: BorrowedFd<'_>) -> Option<i32> {
     let n = unsafe { libc::read(signals.as_raw_fd(), (&raw mut info).cast(), size) };
     let signal = (n == size as isize).then_some(info.ssi_signo as i32)?;
     [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal).then_some(signal)
+}
+
+/// Has that child been stopped by a signal, since we last asked (waitid(2), WSTOPPED)?
+pub fn has_stopped(pidfd: BorrowedFd<'_>) -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    let status = waitid(Id::PIDFd(pidfd), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
+    matches!(status, Ok(WaitStatus::Stopped(..)))
 }
 
 /// Is CAP_SYS_ADMIN among the effective capabilities (capget(2))?
