@@ -60,9 +60,9 @@ impl Eyes {
             one(&mut seen, Fact::Hostname, uts.nodename().to_string_lossy().into_owned());
         }
         let net = crate::net::look();
-        seen.insert(Fact::Links, Value::Many(net.links));
-        seen.insert(Fact::Addresses, Value::Many(net.addresses));
-        seen.insert(Fact::Routes, Value::Many(net.routes));
+        many(&mut seen, Fact::Links, net.links);
+        many(&mut seen, Fact::Addresses, net.addresses);
+        many(&mut seen, Fact::Routes, net.routes);
         seen
     }
 
@@ -226,6 +226,9 @@ pub fn outside(host: &Host<'_>) -> Snapshot {
     if let Ok(text) = std::fs::read_to_string(format!("/proc/{who}/cgroup")) {
         many(&mut seen, Fact::Cgroup, text.lines().filter_map(hierarchy));
     }
+    let net = crate::net::outside(host.state, &host.made, &host.held);
+    many(&mut seen, Fact::Bridge, net.bridge);
+    many(&mut seen, Fact::Nft, net.rules);
     seen.extend(crate::cgroup::facts(host.child().ok()));
     seen
 }

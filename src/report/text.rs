@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 
 /// The column in which values begin, and the indentation of their labels.
 const VALUES: usize = 22;
+/// The column in which calls begin, behind the side that made them.
+const SIDES: usize = 11;
+/// The last column of a list of calls: how often.
+const TIMES: usize = 5;
 /// No list of added or removed things is longer than this.
 const MOST_ITEMS: usize = 8;
 /// No list of calls is longer than this.
@@ -134,8 +138,10 @@ fn rows(changes: &[Change], style: Style) -> Vec<(String, Vec<String>)> {
 
 fn value_lines(change: &Change, style: Style) -> Vec<String> {
     let (before, after) = (one_line(change.before.as_ref()), one_line(change.after.as_ref()));
-    if change.fact == Fact::Cgroup {
-        return cgroup(change, style);
+    match change.fact {
+        Fact::Cgroup => return cgroup(change, style),
+        Fact::MaskedPaths => return masks(change, style),
+        _ => {}
     }
     match (&change.before, &change.after) {
         (Some(Value::Many(a)), Some(Value::Many(b))) if a.len() > 2 || b.len() > 2 => list(change, style),
@@ -203,6 +209,24 @@ fn mount(item: &str, widest: usize) -> String {
     format!("{}  {fstype}{source}{}", pad(target, widest), if read_only { ", read-only" } else { "" })
 }
 
+/// `path (masked)`: the paths of each kind together.
+fn masks(change: &Change, style: Style) -> Vec<String> {
+    let (added, removed) = change.lists().unwrap_or_default();
+    let mut lines = Vec::new();
+    for (sign, items) in [("−", removed), ("+", added)] {
+        let mut kinds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (path, kind) in items.iter().filter_map(|item| item.strip_suffix(')')?.rsplit_once(" (")) {
+            kinds.entry(kind).or_default().push(path);
+        }
+        for (kind, paths) in kinds {
+            let first = format!("{sign} {}", pad(kind, 11));
+            let text = hang(&first, wrap(&paths.join(" "), style.width - VALUES - columns(&first)));
+            lines.extend(text.lines().map(|l| if sign == "+" { style.good(l) } else { style.bad(l) }));
+        }
+    }
+    lines
+}
+
 /// cgroup v1 has one line for each hierarchy, most of which change alike.
 fn cgroup(change: &Change, style: Style) -> Vec<String> {
     let (added, removed) = change.lists().unwrap_or_default();
@@ -255,41 +279,56 @@ fn capabilities(change: &Change, style: Style) -> Vec<String> {
     lines
 }
 
-/// The calls in order; of many, those that tell the story, and then how many others there were.
+/// The calls in order. Of many, those that tell the story, every kind once; and then how many others there were.
 fn calls(calls: &[Call], style: Style) -> String {
-    let mut shown: Vec<&Call> = calls.iter().collect();
-    if shown.len() > MOST_CALLS {
-        shown.retain(|c| failed(c) || !PLUMBING.contains(&name(c)));
-    }
-    if shown.len() > MOST_CALLS {
-        // A run of the same call is told by its first one.
-        shown.dedup_by(|b, a| name(a) == name(b) && a.side == b.side && !failed(b));
-    }
-    shown.truncate(MOST_CALLS);
+    let room = style.width - SIDES;
+    let shown = if calls.len() > MOST_CALLS { kinds(calls) } else { calls.iter().map(|c| (c, 1)).collect() };
     let mut out = String::new();
     let mut before = None;
-    for call in &shown {
+    for (call, times) in &shown {
         let side = if before.replace(call.side) == Some(call.side) { "" } else { call.side.name() };
         let side = if call.side == Who::Child { style.accent(side) } else { side.to_string() };
-        let mut lines = wrap_call(&call.call, style.width - 11);
-        if lines.len() > 3 {
-            lines.truncate(3);
-            lines[2] = format!("{}…", cut(&lines[2], style.width - 13));
-        }
+        let lines = if calls.len() > MOST_CALLS {
+            let times = if *times > 1 { format!("×{times}") } else { String::new() };
+            let cell = if times.is_empty() { room } else { room - TIMES };
+            let times = format!("{}{}", " ".repeat(TIMES.saturating_sub(columns(&times))), style.dim(&times));
+            vec![format!("{}{times}", pad(&cut(&call.call, cell), cell)).trim_end().to_string()]
+        } else {
+            wrap_call(&call.call, room)
+        };
         // A call that failed in a set-up that succeeded was expected to; still, it is one to look at.
         let lines = lines.into_iter().map(|l| match call {
             call if failed(call) => style.warn(&l),
             call if PLUMBING.contains(&name(call)) => style.dim(&l),
             _ => l,
         });
-        out.push_str(&hang(&pad(&format!("    {side}"), 11), lines));
+        out.push_str(&hang(&pad(&format!("    {side}"), SIDES), lines));
     }
     let others = others(calls, &shown);
     if !others.is_empty() {
-        let lines = wrap(&format!("and {others} (--trace shows all)"), style.width - 11);
-        out.push_str(&hang(&" ".repeat(11), lines.iter().map(|l| style.dim(l))));
+        let lines = wrap(&format!("and {others} (--trace shows all)"), room);
+        out.push_str(&hang(&" ".repeat(SIDES), lines.iter().map(|l| style.dim(l))));
     }
     out
+}
+
+/// The first call of every kind that is no plumbing, and how many there are of it. Of the same kind is what has the same
+/// name and, where the first argument is a text, the same one (`fsopen("tmpfs"`).
+fn kinds(calls: &[Call]) -> Vec<(&Call, usize)> {
+    let mut kinds: Vec<(&Call, usize)> = Vec::new();
+    for call in calls.iter().filter(|c| !PLUMBING.contains(&name(c))) {
+        match kinds.iter_mut().find(|(first, _)| kind(first) == kind(call) && first.side == call.side) {
+            Some((_, times)) => *times += 1,
+            None => kinds.push((call, 1)),
+        }
+    }
+    kinds.truncate(MOST_CALLS);
+    kinds
+}
+
+fn kind(call: &Call) -> &str {
+    let text = call.call.split_once("(\"").and_then(|(name, rest)| Some(name.len() + 2 + rest.find('"')?));
+    text.map_or_else(|| name(call), |end| &call.call[..end])
 }
 
 /// A result is read with what is before it: no line begins with the equals sign.
@@ -329,16 +368,141 @@ fn failed(call: &Call) -> bool {
     call.call.contains(" = -1 E")
 }
 
-/// `40 openat, 12 mknodat`: the calls that are not shown, in the order of their number.
-fn others(calls: &[Call], shown: &[&Call]) -> String {
+/// `40 openat, 12 mknodat`: the calls that are not shown, most of them first.
+fn others(calls: &[Call], shown: &[(&Call, usize)]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for call in calls {
         *counts.entry(name(call)).or_default() += 1;
     }
-    for call in shown {
-        counts.entry(name(call)).and_modify(|n| *n -= 1);
+    for (call, times) in shown {
+        counts.entry(name(call)).and_modify(|n| *n -= times);
     }
     let mut counts: Vec<(&str, usize)> = counts.into_iter().filter(|(_, n)| *n > 0).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     counts.iter().map(|(name, n)| format!("{n} {name}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Snapshot;
+    use crate::primitive::{Lack, find};
+    use nix::unistd::Pid;
+
+    fn one(fact: Fact, before: &str, after: &str) -> Change {
+        Change { fact, before: Some(Value::One(before.into())), after: Some(Value::One(after.into())) }
+    }
+
+    fn many(fact: Fact, before: &[&str], after: &[&str]) -> Change {
+        let list = |items: &[&str]| Some(Value::Many(items.iter().map(ToString::to_string).collect()));
+        Change { fact, before: list(before), after: list(after) }
+    }
+
+    fn report(changes: Vec<Change>, calls: Vec<Call>) -> Report {
+        let stage = find("set-hostname").expect("it is in the list");
+        let snapshot = |uts: &str| -> Snapshot {
+            [(Fact::UtsNs, uts), (Fact::NetNs, "5"), (Fact::TimeNs, "6")].map(|(f, v)| (f, Value::One(v.into()))).into()
+        };
+        Report {
+            stage,
+            all: false,
+            command: true,
+            entries: vec![Entry { primitive: stage, calls, changes, early: vec![], may_be_early: vec![] }],
+            skipped: vec![],
+            notes: vec![],
+            proofs: None,
+            first: Some(snapshot("1")),
+            last: snapshot("2"),
+            pid: Some(Pid::from_raw(77)),
+            when_ready: None,
+        }
+    }
+
+    fn call(side: Who, call: &str) -> Call {
+        Call { side, call: call.into() }
+    }
+
+    #[test]
+    fn a_whole_report() {
+        let mut report = report(
+            vec![one(Fact::UtsNs, "1", "2"), one(Fact::Hostname, "vm", "box")],
+            vec![call(Who::Child, "unshare(CLONE_NEWUTS) = 0"), call(Who::Child, "sethostname(\"box\", 3) = 0")],
+        );
+        report.skipped.push(super::super::Skipped {
+            name: "join-cgroup",
+            lack: Lack { reason: "it is not yours".into(), remedy: "ask for it".into() },
+        });
+        report.prove([super::super::Proof { claim: "20 %".into(), measured: "19.8 %".into(), held: true }]);
+        insta::assert_snapshot!(report.text(Style::plain()), @r#"
+        ● set-hostname  UTS namespace: a hostname of its own
+          UTS namespace       1 → 2
+          hostname            vm → box
+
+          kernel calls
+            child  unshare(CLONE_NEWUTS) = 0
+                   sethostname("box", 3) = 0
+
+          proof
+            ✓ 20 %: 19.8 %
+
+          skipped             join-cgroup, because it is not yours (try: ask for it)
+          still the host's    network, clocks
+          next                unshare-ipc: IPC namespace, its own /dev/shm and message
+                              queues
+          in another shell    nsenter -t 77 --uts hostname
+                              ls -l /proc/77/ns
+        "#);
+    }
+
+    #[test]
+    fn long_lists_are_summarised() {
+        let before: Vec<String> = (0..9).map(|n| format!("/old{n} (ext4, /dev/vda, rw)")).collect();
+        let after: Vec<String> = (0..10).map(|n| format!("/new{n} (tmpfs, tmpfs, ro,nosuid)")).collect();
+        let (before, after): (Vec<&str>, Vec<&str>) =
+            (before.iter().map(String::as_str).collect(), after.iter().map(String::as_str).collect());
+        let lines = value_lines(&many(Fact::Mounts, &before, &after), Style::plain());
+        assert_eq!(lines.first().map(String::as_str), Some("− 9 that were there before"));
+        assert_eq!(lines.get(1).map(String::as_str), Some("+ /new0  tmpfs, read-only"));
+        assert_eq!(lines.last().map(String::as_str), Some("+ 3 more"));
+    }
+
+    #[test]
+    fn what_does_not_fit_beside_goes_below() {
+        let long = "overlay, device 0:52, inode 1310724 on a very long name";
+        assert_eq!(
+            arrow("ext4 /dev/vda", long, Style::plain()),
+            ["  ext4 /dev/vda", "→ overlay, device 0:52, inode 1310724 on a very long name"]
+        );
+    }
+
+    #[test]
+    fn hierarchies_that_move_alike_are_told_once() {
+        let change = many(Fact::Cgroup, &["pids:/", "memory:/a", "cpu:/"], &["pids:/box", "memory:/a/box", "cpu:/box"]);
+        assert_eq!(value_lines(&change, Style::plain()), ["/ → /box", "(pids cpu)", "/a → /a/box", "(memory)"]);
+    }
+
+    #[test]
+    fn of_many_calls_every_kind_once() {
+        let mut all = vec![call(Who::Child, "fsopen(\"tmpfs\", 0) = 3")];
+        all.extend((0..20).map(|_| call(Who::Child, "fsconfig(3) = 0")));
+        all.push(call(Who::Child, "fsopen(\"proc\", 0) = 3"));
+        all.push(call(Who::Child, "fsopen(\"tmpfs\", 0) = 4"));
+        all.push(call(Who::Child, "pivot_root(\".\", \".\") = 0"));
+        insta::assert_snapshot!(calls(&all, Style::plain()), @r#"
+            child  fsopen("tmpfs", 0) = 3                                             ×2
+                   fsopen("proc", 0) = 3
+                   pivot_root(".", ".") = 0
+                   and 20 fsconfig (--trace shows all)
+        "#);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_style() {
+        let long = "/a/very/long/path/that/goes/on/and/on/and/on/until/it/is/much/longer/than/any/terminal/is/wide";
+        let changes = vec![one(Fact::Root, long, long), many(Fact::Routes, &[long; 3], &[long, long, long, "x"])];
+        let report = report(changes, vec![call(Who::Host, &format!("openat(AT_FDCWD, \"{long}\", O_RDONLY) = 3"))]);
+        for line in report.text(Style::plain()).lines() {
+            assert!(columns(line) <= 80, "{line}");
+        }
+    }
 }
