@@ -18,7 +18,7 @@ mod resolver;
 pub use look::{Outside, Seen, look};
 pub use resolver::{hosts, resolv_conf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Made;
 use crate::primitive::Lack;
 use crate::state::State;
@@ -164,12 +164,16 @@ pub fn configure_lo() -> Result<()> {
 /// # Errors
 /// ENODEV when there is no eth0.
 pub fn configure(lease: &Lease) -> Result<()> {
+    let mut socket = link::socket()?;
+    // Asked for, because it is not always the 2 behind lo's 1: where tunnel modules are loaded, every new namespace is
+    // born with a tunl0, sit0…
+    let eth0 = link::by_name(&mut socket, "eth0")?.ok_or_else(|| Error::new("eth0 has not arrived"))?.index;
     let mut batch = Batch::default();
     link::switch_on_lo(&mut batch);
-    link::switch_on(&mut batch, link::ETH0, "eth0");
-    link::add_address(&mut batch, link::ETH0, lease.address, lease.subnet);
-    link::add_default_route(&mut batch, link::ETH0, lease.gateway());
-    link::socket()?.run(batch).map_err(link::explain)
+    link::switch_on(&mut batch, eth0, "eth0");
+    link::add_address(&mut batch, eth0, lease.address, lease.subnet);
+    link::add_default_route(&mut batch, eth0, lease.gateway());
+    socket.run(batch).map_err(link::explain)
 }
 
 /// Without root: makes the bridge and the rules in the network namespace of the caller, lets `enter` go to the one in
@@ -237,32 +241,11 @@ pub fn probe_nftables() -> std::result::Result<(), Lack> {
     nat::socket().and_then(|mut s| nat::known(&mut s)).map_err(lack)
 }
 
-fn lack(e: crate::error::Error) -> Lack {
+fn lack(e: Error) -> Lack {
     let call = match e.errno() {
         Some(errno) => format!("{} => {errno:?}", e.what),
         None => e.what,
     };
     let reason = e.why.map(|why| format!("{why} ({call})")).unwrap_or(call);
     Lack { reason, remedy: e.hint.unwrap_or_else(|| "--network none or host".into()) }
-}
-
-/// What a process sees of the network.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// Interfaces and their state.
-    pub links: Vec<String>,
-    /// Addresses.
-    pub addresses: Vec<String>,
-    /// Routes.
-    pub routes: Vec<String>,
-}
-
-/// What this process sees of it now.
-pub fn look() -> Seen {
-    Seen::default()
-}
-
-/// resolv.conf
-pub fn resolv_conf() -> String {
-    String::new()
 }

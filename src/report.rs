@@ -82,6 +82,9 @@ struct Skipped {
     lack: Lack,
 }
 
+/// Shows a report.
+type Show = Box<dyn FnMut(&Report)>;
+
 /// A report in the making.
 pub struct Report {
     stage: &'static dyn Primitive,
@@ -94,7 +97,7 @@ pub struct Report {
     first: Option<Snapshot>,
     last: Snapshot,
     pid: Option<Pid>,
-    when_ready: Option<Box<dyn FnMut(&Report)>>,
+    when_ready: Option<Show>,
 }
 
 impl Report {
@@ -137,11 +140,6 @@ impl Report {
     /// This machine cannot do that one, and the stage goes on without it.
     pub fn skip(&mut self, primitive: &'static dyn Primitive, lack: Lack) {
         self.skipped.push(Skipped { name: primitive.name(), lack });
-    }
-
-    /// Something the user should hear of, which is no error.
-    pub fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
     }
 
     /// `--prove`: what was measured.

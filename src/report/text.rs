@@ -3,7 +3,6 @@
 
 use super::{Call, Entry, Report, Who};
 use crate::observe::{Change, Fact, Family, Value, capability_count};
-use crate::primitive::number;
 use crate::ui::{Style, columns, cut, hang, pad, wrap};
 use std::collections::BTreeMap;
 
