@@ -330,7 +330,7 @@ pub fn add_rule(batch: &mut Batch, table: &str, chain: &str, rule: &[Expression]
     batch.add(NEWRULE, flag::CREATE | flag::APPEND, &about, ipv4(), |a| {
         a.string(NFTA_RULE_TABLE, table);
         a.string(NFTA_RULE_CHAIN, chain);
-        a.nest(NFTA_RULE_EXPRESSIONS, |a| encode(rule, a));
+        a.nest_as(NFTA_RULE_EXPRESSIONS, show(rule), |a| encode(rule, a));
     });
 }
 

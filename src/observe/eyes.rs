@@ -59,10 +59,11 @@ impl Eyes {
         if let Ok(uts) = nix::sys::utsname::uname() {
             one(&mut seen, Fact::Hostname, uts.nodename().to_string_lossy().into_owned());
         }
-        let net = crate::net::look();
-        seen.insert(Fact::Links, Value::Many(net.links));
-        seen.insert(Fact::Addresses, Value::Many(net.addresses));
-        seen.insert(Fact::Routes, Value::Many(net.routes));
+        if let Ok(net) = crate::net::look() {
+            seen.insert(Fact::Links, Value::Many(net.links));
+            seen.insert(Fact::Addresses, Value::Many(net.addresses));
+            seen.insert(Fact::Routes, Value::Many(net.routes));
+        }
         seen
     }
 
@@ -226,6 +227,9 @@ pub fn outside(host: &Host<'_>) -> Snapshot {
     if let Ok(text) = std::fs::read_to_string(format!("/proc/{who}/cgroup")) {
         many(&mut seen, Fact::Cgroup, text.lines().filter_map(hierarchy));
     }
+    let net = crate::net::outside(host.state, &host.made, &host.held);
+    many(&mut seen, Fact::Bridge, net.bridge);
+    many(&mut seen, Fact::Nft, net.rules);
     seen
 }
 

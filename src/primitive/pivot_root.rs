@@ -140,7 +140,7 @@ fn fill(guest: &mut Guest, root: BorrowedFd<'_>) -> Result<()> {
             mounts::apply(root, mount)?;
         }
     }
-    write_etc(spec, root)
+    write_etc(guest, root)
 }
 
 /// In a user namespace proc may be made only with a PID namespace of one's own, and sysfs only with a network namespace:
@@ -240,16 +240,24 @@ fn extra_device(guest: &Guest, dev: BorrowedFd<'_>, wanted: &oci_spec::runtime::
 
 /// /etc/hosts, /etc/hostname, /etc/resolv.conf: files of a small tmpfs, each bound over the image's own, so that the
 /// image (or the directory of `--rootfs`) is not written to.
-fn write_etc(spec: &Spec, root: BorrowedFd<'_>) -> Result<()> {
-    if spec.etc.is_empty() || sys::fs::open_in_root(root, Path::new("/etc"), OFlag::O_PATH, 0, Links::Inside).is_err() {
+fn write_etc(guest: &Guest, root: BorrowedFd<'_>) -> Result<()> {
+    let Some(resolv_conf) = guest.spec.resolv_conf.clone() else { return Ok(()) };
+    let hostname = nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default();
+    let address = guest.made.net.as_ref().filter(|_| guest.has("add-net")).map(|lease| lease.address);
+    let texts = [
+        ("/etc/hosts", crate::net::hosts(&hostname, address)),
+        ("/etc/hostname", format!("{hostname}\n")),
+        ("/etc/resolv.conf", resolv_conf),
+    ];
+    if sys::fs::open_in_root(root, Path::new("/etc"), OFlag::O_PATH, 0, Links::Inside).is_err() {
         return Ok(());
     }
     let files = sys::mount::make("tmpfs", "etc", &["mode=755"], Attr::NOSUID | Attr::NODEV | Attr::NOEXEC)?;
-    for (number, (path, text)) in spec.etc.iter().enumerate() {
+    for (number, (path, text)) in texts.iter().enumerate() {
         let name = PathBuf::from(number.to_string());
         let file = sys::fs::open_at(files.as_fd(), &name, OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY, 0o644)?;
         sys::fs::write(&file, text.as_bytes())?;
-        let at = match mounts::target(root, path, mounts::Kind::File) {
+        let at = match mounts::target(root, Path::new(path), mounts::Kind::File) {
             // A read-only root without such a file has no place for one, and no program that misses it.
             Err(e) if e.is(Errno::EROFS) => continue,
             at => at?,
