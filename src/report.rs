@@ -2,6 +2,7 @@
 //! and what comes next. [`Report`] watches a start and collects; `text` and `json` show it. It knows primitives only by
 //! what they declare, so a new one is reported without a line here.
 
+mod calls;
 mod json;
 mod lessons;
 mod text;
@@ -27,7 +28,7 @@ pub struct Call {
 }
 
 /// Who made a call, in the words of a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Who {
     /// The parent, on the host.
