@@ -3,6 +3,7 @@
 //! there is no second list that could drift from the first. Nothing here knows what a container is.
 
 pub mod background;
+pub mod bpf;
 pub mod exec;
 pub mod fs;
 pub mod mount;
