@@ -14,11 +14,12 @@ mod nat;
 mod netlink;
 mod nftables;
 mod resolver;
+pub mod trial;
 
 pub use look::{Outside, Seen, look};
 pub use resolver::{hosts, resolv_conf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Made;
 use crate::primitive::Lack;
 use crate::state::State;
@@ -164,12 +165,16 @@ pub fn configure_lo() -> Result<()> {
 /// # Errors
 /// ENODEV when there is no eth0.
 pub fn configure(lease: &Lease) -> Result<()> {
+    let mut socket = link::socket()?;
+    // Asked for, because it is not always the 2 behind lo's 1: where tunnel modules are loaded, every new namespace is
+    // born with a tunl0, sit0…
+    let eth0 = link::by_name(&mut socket, "eth0")?.ok_or_else(|| Error::new("eth0 has not arrived"))?.index;
     let mut batch = Batch::default();
     link::switch_on_lo(&mut batch);
-    link::switch_on(&mut batch, link::ETH0, "eth0");
-    link::add_address(&mut batch, link::ETH0, lease.address, lease.subnet);
-    link::add_default_route(&mut batch, link::ETH0, lease.gateway());
-    link::socket()?.run(batch).map_err(link::explain)
+    link::switch_on(&mut batch, eth0, "eth0");
+    link::add_address(&mut batch, eth0, lease.address, lease.subnet);
+    link::add_default_route(&mut batch, eth0, lease.gateway());
+    socket.run(batch).map_err(link::explain)
 }
 
 /// Without root: makes the bridge and the rules in the network namespace of the caller, lets `enter` go to the one in
@@ -237,7 +242,7 @@ pub fn probe_nftables() -> std::result::Result<(), Lack> {
     nat::socket().and_then(|mut s| nat::known(&mut s)).map_err(lack)
 }
 
-fn lack(e: crate::error::Error) -> Lack {
+fn lack(e: Error) -> Lack {
     let call = match e.errno() {
         Some(errno) => format!("{} => {errno:?}", e.what),
         None => e.what,

@@ -26,10 +26,6 @@ names! {
 /// `lo`'s number in every network namespace (the kernel's LOOPBACK_IFINDEX).
 pub const LO: u32 = 1;
 
-/// The number of `eth0` in a container. A number of our choice saves asking for it; the first ones behind `lo` are
-/// taken where tunnel modules are loaded, which put a device (tunl0, sit0…) into every new namespace.
-pub const ETH0: u32 = 100;
-
 /// IFF_UP: the link is switched on.
 pub const UP: u32 = libc::IFF_UP as u32;
 
@@ -81,7 +77,7 @@ pub fn make_veth(batch: &mut Batch, port: &str, bridge: u32, mac: Mac, pid: i32)
         a.nest(IFLA_LINKINFO, |a| {
             a.string(IFLA_INFO_KIND, "veth");
             a.nest(IFLA_INFO_DATA, |a| {
-                a.nest_after(VETH_INFO_PEER, &ifinfo(ETH0, 0), |a| {
+                a.nest_after(VETH_INFO_PEER, &ifinfo(0, 0), |a| {
                     a.string(IFLA_IFNAME, "eth0");
                     a.bytes(IFLA_ADDRESS, &mac.0, mac);
                     one_queue(a);

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use crate::sys::{netlink as sys, quoted, trace};
 use nix::errno::Errno;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 pub use crate::sys::netlink::Family;
 
@@ -108,17 +108,27 @@ impl Attributes {
         self.nest_after(name, &Fixed::default(), fill);
     }
 
+    /// The same, with a summary for the trace in place of everything that is in it.
+    pub fn nest_as(&mut self, name: Name, summary: impl std::fmt::Display, fill: impl FnOnce(&mut Attributes)) {
+        let mut inner = Attributes::default();
+        fill(&mut inner);
+        self.put(nested(name), &inner.bytes, || format!("[/* {summary} */]"));
+    }
+
     /// The same, behind a fixed structure.
     pub fn nest_after(&mut self, name: Name, fixed: &Fixed, fill: impl FnOnce(&mut Attributes)) {
         let mut inner = Attributes::default();
         fill(&mut inner);
         let value = [&fixed.bytes[..], &inner.bytes].concat();
-        let nested = Name { number: name.number | NLA_F_NESTED, ..name };
-        self.put(nested, &value, || {
+        self.put(nested(name), &value, || {
             let before = if fixed.text.is_empty() { String::new() } else { format!("{}, ", fixed.text) };
             format!("{before}[{}]", inner.text.join(", "))
         });
     }
+}
+
+fn nested(name: Name) -> Name {
+    Name { number: name.number | NLA_F_NESTED, ..name }
 }
 
 /// The fixed structure behind a message's header.
@@ -162,11 +172,6 @@ impl Batch {
         self.messages.push((bytes, text));
         let gap = if about.is_empty() { "" } else { ", " };
         self.about.push(format!("NETLINK, {}{gap}{about}", kind.name));
-    }
-
-    /// Has it no message?
-    pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
     }
 
     /// Asks for an answer to this message, which is otherwise only answered when it fails.
@@ -231,8 +236,7 @@ impl Socket {
     /// EPROTONOSUPPORT when the kernel lacks this family.
     pub fn open(family: Family) -> Result<Socket> {
         let fd = sys::socket(family)?;
-        sys::switch_on(fd.as_fd(), sys::Switch::CapAck)?;
-        sys::switch_on(fd.as_fd(), sys::Switch::ExtAck)?;
+        sys::explain_errors(fd.as_fd())?;
         Ok(Socket { fd, next: 1 })
     }
 
@@ -284,15 +288,6 @@ impl Socket {
         }
     }
 
-    /// A dump that is filtered by what the request says (a table of routes), not by whoever reads it.
-    ///
-    /// # Errors
-    /// ENOPROTOOPT before Linux 4.20.
-    pub fn strict(self) -> Result<Socket> {
-        sys::switch_on(self.fd.as_fd(), sys::Switch::StrictCheck)?;
-        Ok(self)
-    }
-
     fn collect(&mut self, first: u32, batch: &Batch) -> Result<(Vec<Answer>, bool)> {
         let (mut answers, mut torn) = (Vec::new(), false);
         // What the kernel itself prefers for a dump.
@@ -327,11 +322,6 @@ impl Socket {
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Vec<Received<'b>>> {
         let n = sys::receive(self.fd.as_fd(), buffer, show_answer)?;
         Ok(split(&buffer[..n]))
-    }
-
-    /// The descriptor's number, for a message that names it.
-    pub fn raw(&self) -> i32 {
-        self.fd.as_raw_fd()
     }
 }
 

@@ -59,11 +59,10 @@ impl Eyes {
         if let Ok(uts) = nix::sys::utsname::uname() {
             one(&mut seen, Fact::Hostname, uts.nodename().to_string_lossy().into_owned());
         }
-        if let Ok(net) = crate::net::look() {
-            seen.insert(Fact::Links, Value::Many(net.links));
-            seen.insert(Fact::Addresses, Value::Many(net.addresses));
-            seen.insert(Fact::Routes, Value::Many(net.routes));
-        }
+        let net = crate::net::look();
+        many(&mut seen, Fact::Links, net.links);
+        many(&mut seen, Fact::Addresses, net.addresses);
+        many(&mut seen, Fact::Routes, net.routes);
         seen
     }
 
@@ -228,8 +227,9 @@ pub fn outside(host: &Host<'_>) -> Snapshot {
         many(&mut seen, Fact::Cgroup, text.lines().filter_map(hierarchy));
     }
     let net = crate::net::outside(host.state, &host.made, &host.held);
-    seen.insert(Fact::Bridge, Value::Many(net.bridge));
-    seen.insert(Fact::Nft, Value::Many(net.rules));
+    many(&mut seen, Fact::Bridge, net.bridge);
+    many(&mut seen, Fact::Nft, net.rules);
+    seen.extend(crate::cgroup::facts(host.child().ok()));
     seen
 }
 

@@ -6,6 +6,7 @@
 
 use super::{Lack, Lesson, Need, Primitive};
 use crate::error::Result;
+use crate::mounts;
 use crate::net::{self, Lease};
 use crate::observe::Fact;
 use crate::spawn::{Guest, Host};
@@ -13,7 +14,7 @@ use crate::spec::{Network, Spec};
 use crate::sys;
 use crate::sys::mount::Attr;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sched::CloneFlags;
 use oci_spec::runtime::LinuxNamespaceType;
 use std::os::fd::AsFd;
@@ -132,23 +133,23 @@ fn build_private(guest: &mut Guest, lease: &Lease) -> Result<()> {
 /// listing the host's links.
 fn own_sysfs(guest: &mut Guest) -> Result<()> {
     let sys = Path::new("/sys");
-    let mount = guest.spec.mounts().iter().find(|m| m.destination() == sys);
+    let Some(options) = guest.spec.mount_options("/sys") else { return Ok(()) };
     // Without a mount namespace of its own it would be put over the host's.
-    if !guest.has("private-mounts") || (mount.is_none() && guest.has("pivot-root")) {
+    if !guest.has("private-mounts") {
         return Ok(());
     }
-    let read_only = mount.and_then(|m| m.options().as_ref()).is_some_and(|o| o.iter().any(|o| o == "ro"));
-    let attr = Attr::NOSUID | Attr::NODEV | Attr::NOEXEC | if read_only { Attr::RDONLY } else { Attr::default() };
+    let attr = mounts::options(options).set;
     let made = match sys::mount::make("sysfs", "sysfs", &[], attr) {
         // Where parts of the host's own /sys are covered (we run in somebody's container), a user namespace gets none
-        // that would uncover them; pivot-root then takes the one that is there.
-        Err(e) if e.is(Errno::EPERM) && guest.spec.userns() => return Ok(()),
+        // that would uncover them: then the one that is there, to look at.
+        Err(e) if e.is(Errno::EPERM) && guest.spec.userns() => {
+            let bound = sys::mount::clone_tree(AT_FDCWD, sys, true)?;
+            sys::mount::set_attr(bound.as_fd(), attr | Attr::RDONLY, Attr::default(), true)?;
+            bound
+        }
         other => other?,
     };
-    let place = sys::fs::open(sys, OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
-    sys::mount::attach(made.as_fd(), place.as_fd())?;
-    guest.mounts.push((sys.into(), made));
-    Ok(())
+    guest.place(made, sys)
 }
 
 static NEEDS: [Need; 3] = [

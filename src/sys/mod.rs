@@ -3,6 +3,7 @@
 //! there is no second list that could drift from the first. Nothing here knows what a container is.
 
 pub mod background;
+pub mod bpf;
 pub mod exec;
 pub mod fs;
 pub mod mount;
@@ -13,6 +14,7 @@ pub mod process;
 pub mod signal;
 pub mod trace;
 pub mod tty;
+pub mod xtables;
 
 use crate::error::{Error, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};

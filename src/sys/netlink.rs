@@ -32,35 +32,19 @@ pub fn socket(family: Family) -> Result<OwnedFd> {
     )
 }
 
-/// A switch of netlink(7)'s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Switch {
-    /// An answer does not repeat the request (Linux 4.3).
-    CapAck,
-    /// An error comes with a sentence (Linux 4.12).
-    ExtAck,
-    /// A dump takes the filter in its request seriously (Linux 4.20).
-    StrictCheck,
-}
-
-/// setsockopt(2): switches it on.
+/// setsockopt(2): an error shall come with a sentence (NETLINK_EXT_ACK, Linux 4.12).
 ///
 /// # Errors
 /// ENOPROTOOPT on a kernel that does not know it.
-pub fn switch_on(fd: BorrowedFd<'_>, switch: Switch) -> Result<()> {
-    let (option, name) = match switch {
-        Switch::CapAck => (libc::NETLINK_CAP_ACK, "NETLINK_CAP_ACK"),
-        Switch::ExtAck => (libc::NETLINK_EXT_ACK, "NETLINK_EXT_ACK"),
-        Switch::StrictCheck => (libc::NETLINK_GET_STRICT_CHK, "NETLINK_GET_STRICT_CHK"),
-    };
+pub fn explain_errors(fd: BorrowedFd<'_>) -> Result<()> {
     let (fd, on) = (fd.as_raw_fd(), 1 as libc::c_int);
     let size = size_of_val(&on) as libc::socklen_t;
     call(
-        || format!("setsockopt({fd}, SOL_NETLINK, {name}, [1], 4)"),
-        // SAFETY: the pointer and the size are of the same live integer, which the kernel only reads.
+        || format!("setsockopt({fd}, SOL_NETLINK, NETLINK_EXT_ACK, [1], 4)"),
         || {
-            check(unsafe { libc::setsockopt(fd, libc::SOL_NETLINK, option, (&raw const on).cast(), size) }.into())
-                .map(drop)
+            let on = (&raw const on).cast();
+            // SAFETY: the pointer and the size are of the same live integer, which the kernel only reads.
+            check(unsafe { libc::setsockopt(fd, libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, on, size) }.into()).map(drop)
         },
     )
 }
