@@ -160,7 +160,7 @@ fn with_own_mounts(test: impl FnOnce()) {
                 exit_now(77);
             }
             // A panic that unwinds into the test harness would make this child a second harness, and its parent happy.
-            let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test()));
+            let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
             exit_now(i32::from(passed.is_err()))
         }
     }
