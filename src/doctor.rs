@@ -10,6 +10,7 @@ mod cgroups;
 mod identity;
 mod kernel;
 mod mounts;
+mod network;
 mod probe;
 mod render;
 mod storage;

@@ -14,6 +14,7 @@ mod nat;
 mod netlink;
 mod nftables;
 mod resolver;
+pub mod trial;
 
 pub use look::{Outside, Seen, look};
 pub use resolver::{hosts, resolv_conf};

@@ -15,6 +15,7 @@ pub mod process;
 pub mod signal;
 pub mod trace;
 pub mod tty;
+pub mod xtables;
 
 use crate::error::{Error, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
