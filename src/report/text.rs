@@ -141,7 +141,9 @@ fn value_lines(change: &Change, style: Style) -> Vec<String> {
         (Some(Value::Many(a)), Some(Value::Many(b))) if a.len() > 2 || b.len() > 2 => list(change, style),
         _ => {
             let mut lines = arrow(&before, &after, style);
-            lines.extend(in_other_words(change.fact, &after).map(|words| style.dim(&format!("({words})"))));
+            if let (Some(words), Some(last)) = (in_other_words(change.fact, &after), lines.last_mut()) {
+                last.push_str(&style.dim(&format!("  ({words})")));
+            }
             lines
         }
     }
@@ -203,7 +205,8 @@ fn list(change: &Change, style: Style) -> Vec<String> {
     let item = |sign: &str, item: &str| {
         let short = if change.fact == Fact::Mounts { mount(item, widest) } else { item.to_string() };
         // Few are shown whole; many, a line each.
-        let lines = if added.len() > 5 { vec![cut(&short, room)] } else { wrap(&short, room) };
+        let lines =
+            if added.len() > 5 || change.fact == Fact::Mounts { vec![cut(&short, room)] } else { wrap(&short, room) };
         hang(&format!("{sign} "), lines).lines().map(str::to_string).collect::<Vec<_>>()
     };
     let mut lines: Vec<String> = removed[..gone].iter().flat_map(|i| item("−", i)).map(|l| style.bad(&l)).collect();
