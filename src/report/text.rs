@@ -17,7 +17,10 @@ impl Report {
         let mut out = String::new();
         let mut entries = self.shown().peekable();
         if entries.peek().is_none() {
-            out.push_str(&heading(style, self.stage.name(), "nothing to do here", false));
+            out.push_str(&heading(style, self.stage.name(), self.stage.summary(), false));
+            let why = "not done: it was left out, or nothing here asks for it (boxwright explain tells what does)";
+            out.push_str(&hang("  ", wrap(why, style.width - 2)));
+            out.push('\n');
         }
         for entry in entries {
             out.push_str(&show(entry, style));
@@ -60,8 +63,12 @@ impl Report {
             out.push_str(&row(style.dim("next"), lines));
         }
         let look: Vec<String> = self.look().iter().map(|command| style.accent(command)).collect();
-        let label = if self.pid.is_some() && self.command { "in another shell" } else { "look for yourself" };
-        out.push_str(&row(style.dim(label), look));
+        if self.pid.is_some() && self.command {
+            // Never wrapped, and so with as much room as there is: they are there to be copied.
+            out.push_str(&format!("  {}\n{}", style.dim("in another shell"), hang("    ", look)));
+        } else {
+            out.push_str(&row(style.dim("look for yourself"), look));
+        }
         out
     }
 }
@@ -329,7 +336,7 @@ mod tests {
             stage,
             all: false,
             command: true,
-            entries: vec![Entry { primitive: stage, calls, changes, early: vec![], may_be_early: vec![] }],
+            entries: vec![Entry { primitive: stage, calls, changes, early: vec![], may_be_early: vec![], born: false }],
             skipped: vec![],
             notes: vec![],
             proofs: None,
@@ -371,8 +378,9 @@ mod tests {
           still the host's    network, clocks
           next                unshare-ipc: IPC namespace, its own /dev/shm and message
                               queues
-          in another shell    nsenter -t 77 --uts hostname
-                              ls -l /proc/77/ns
+          in another shell
+            nsenter -t 77 --uts hostname
+            ls -l /proc/77/ns
         "#);
     }
 
