@@ -3,6 +3,7 @@
 mod caps; // capability names and docker's default set
 mod cgroup; // control groups, v1 and v2
 mod cli; // the command line
+mod doctor; // what this machine can do
 mod error; // call => errno, why, hint
 mod foreground; // signals, terminal, exit code
 mod image; // where layers come from
@@ -13,6 +14,8 @@ mod net; // netlink, bridge, NAT
 mod observe; // what is true of a process
 mod primitive; // THE LIST
 mod program; // which file a command is, and whether it is a trap
+mod remove; // what a container has left
+mod report; // what a stage did, for people and programs
 mod spawn; // the runner
 mod spec; // flags become one Spec
 mod state; // where state is kept
@@ -20,6 +23,7 @@ mod stdio; // the command's standard streams
 #[allow(unsafe_code)] // the only place: each block says why it is sound
 mod sys; // the kernel, one call per function
 mod terminal; // the container's own terminal
+mod ui; // colours, widths, tables
 mod users; // who is who, inside and outside
 mod wire; // parent and child, talking
 mod workdir; // where the command starts

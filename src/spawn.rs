@@ -186,8 +186,8 @@ pub trait Watcher {
     fn call(&mut self, primitive: usize, side: Side, line: &str);
     /// A primitive is done; the world before it and after.
     fn step(&mut self, primitive: usize, before: &Snapshot, after: &Snapshot);
-    /// All is set up, and the command is about to run as this process.
-    fn ready(&mut self, child: Pid);
+    /// All is set up, and the command is about to run as this process; the parent's [`Host::notes`].
+    fn ready(&mut self, child: Pid, notes: &[String]);
 }
 
 /// What to start.
@@ -394,7 +394,7 @@ fn serve(
             FromGuest::Terminal => terminal = fd,
             FromGuest::Ready => {
                 if let Some(watcher) = &job.watcher {
-                    watcher.borrow_mut().ready(pid);
+                    watcher.borrow_mut().ready(pid, &host.notes);
                 }
                 ready = true;
                 wire.send(&FromHost::Go)?;

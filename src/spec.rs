@@ -9,7 +9,7 @@ pub mod env;
 mod limits;
 mod security;
 mod units;
-mod userns;
+pub mod userns;
 
 use oci_spec::runtime as oci;
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ pub struct Spec {
     pub network: Network,
     /// Which system calls it may make.
     pub seccomp: Seccomp,
-    /// Text for /etc/hosts, /etc/hostname and /etc/resolv.conf (path below the root, content); bound over the image's.
-    pub etc: Vec<(PathBuf, String)>,
+    /// The text of /etc/resolv.conf, where the container gets that file, /etc/hosts and /etc/hostname of its own.
+    pub resolv_conf: Option<String>,
     /// Is the standard input the caller's (`-i`), or /dev/null?
     pub interactive: bool,
     /// Run the command below a small init that reaps zombies (`--init`).

@@ -91,9 +91,10 @@ pub fn rmdir(dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// EEXIST, EROFS, ENOSPC.
-pub fn symlink_at(target: &str, at: BorrowedFd<'_>, link: &Path) -> Result<()> {
+pub fn symlink_at(target: impl AsRef<Path>, at: BorrowedFd<'_>, link: &Path) -> Result<()> {
+    let target = target.as_ref();
     call(
-        || format!("symlinkat({}, {}, {})", quoted(target), fd_name(at.as_raw_fd()), path(link)),
+        || format!("symlinkat({}, {}, {})", path(target), fd_name(at.as_raw_fd()), path(link)),
         || nix::unistd::symlinkat(target, at, link),
     )
 }
@@ -256,4 +257,13 @@ pub fn stat(fd: BorrowedFd<'_>) -> Result<nix::sys::stat::FileStat> {
 pub fn adopt(fd: RawFd) -> OwnedFd {
     // SAFETY: the only caller passes what recvmsg(2) has installed a moment ago, which nobody else owns.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// getxattr(2): does the file have this extended attribute?
+pub fn has_xattr(file: &Path, name: &std::ffi::CStr) -> bool {
+    let Ok(file) = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(file.as_os_str())) else {
+        return false;
+    };
+    // SAFETY: both names are live C strings; with a size of zero nothing is written.
+    unsafe { libc::getxattr(file.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
 }
