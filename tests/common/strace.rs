@@ -84,7 +84,23 @@ pub fn normal(line: &str) -> String {
         }
     }
     flush(&mut word, &mut out);
+    let out = key_arguments(out);
     failed.map_or(out.clone(), |errno| format!("{out}={errno}"))
+}
+
+/// Where strace shows what is only an address of the caller's memory, or what the kernel answered through one.
+fn key_arguments(call: String) -> String {
+    match call.split_once('(').map(|(name, _)| name) {
+        Some("clone3") => {
+            let call = call.replace("pidfd=@,", "").replace(",stack=NULL,stack_size=N", "");
+            match (call.find("=>{"), call.rfind("},")) {
+                (Some(from), Some(to)) if from < to => format!("{}{}", &call[..from], &call[to + 1..]),
+                _ => call,
+            }
+        }
+        Some("execve") => call.replace(",@)", ",)"),
+        _ => call,
+    }
 }
 
 /// Are the lines of `part` all in `whole`, in that order? If not, the first that is not.
