@@ -14,6 +14,7 @@ mod net; // netlink, bridge, NAT
 mod observe; // what is true of a process
 mod primitive; // THE LIST
 mod program; // which file a command is, and whether it is a trap
+mod remove; // what a container has left
 mod report; // what a stage did, for people and programs
 mod spawn; // the runner
 mod spec; // flags become one Spec

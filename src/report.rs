@@ -2,6 +2,7 @@
 //! and what comes next. [`Report`] watches a start and collects; `text` and `json` show it. It knows primitives only by
 //! what they declare, so a new one is reported without a line here.
 
+mod calls;
 mod json;
 mod lessons;
 mod text;
@@ -27,7 +28,7 @@ pub struct Call {
 }
 
 /// Who made a call, in the words of a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Who {
     /// The parent, on the host.
@@ -82,6 +83,9 @@ struct Skipped {
     lack: Lack,
 }
 
+/// Shows a report.
+type Show = Box<dyn FnMut(&Report)>;
+
 /// A report in the making.
 pub struct Report {
     stage: &'static dyn Primitive,
@@ -94,7 +98,7 @@ pub struct Report {
     first: Option<Snapshot>,
     last: Snapshot,
     pid: Option<Pid>,
-    when_ready: Option<Box<dyn FnMut(&Report)>>,
+    when_ready: Option<Show>,
 }
 
 impl Report {
@@ -137,11 +141,6 @@ impl Report {
     /// This machine cannot do that one, and the stage goes on without it.
     pub fn skip(&mut self, primitive: &'static dyn Primitive, lack: Lack) {
         self.skipped.push(Skipped { name: primitive.name(), lack });
-    }
-
-    /// Something the user should hear of, which is no error.
-    pub fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
     }
 
     /// `--prove`: what was measured.

@@ -9,7 +9,7 @@ pub mod env;
 mod limits;
 mod security;
 mod units;
-mod userns;
+pub mod userns;
 
 use oci_spec::runtime as oci;
 use std::path::PathBuf;

@@ -66,7 +66,7 @@ fn disks(dir: &Path, io: &mut BTreeMap<String, (u64, u64)>) {
     for line in std::fs::read_to_string(dir.join("io.stat")).unwrap_or_default().lines() {
         let mut fields = line.split(' ');
         let Some(disk) = fields.next() else { continue };
-        let mut of = |key: &str| {
+        let of = |key: &str| {
             let mut all = line.split(' ');
             all.find_map(|f| f.strip_prefix(key)?.strip_prefix('=')?.parse().ok()).unwrap_or(0)
         };

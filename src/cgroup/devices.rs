@@ -9,7 +9,9 @@
 use crate::error::{Error, Result};
 use crate::spec::Spec;
 use crate::sys::bpf::{self, Insn};
+use crate::sys::fs;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -105,11 +107,12 @@ fn parse(rule: &LinuxDeviceCgroup) -> Option<Rule> {
 /// # Errors
 /// EPERM for what the parent's list does not allow, or without CAP_SYS_ADMIN over the whole machine.
 pub fn restrict_v1(group: &Path, spec: &Spec) -> Result<()> {
-    super::write(group, "devices.deny", "a")?;
+    let [allow, deny] = ["devices.allow", "devices.deny"].map(|f| fs::open(&group.join(f), OFlag::O_WRONLY, 0));
+    let (allow, deny) = (allow?, deny?);
+    fs::write(&deny, b"a")?;
     for rule in rules(spec) {
-        let file = if rule.allow { "devices.allow" } else { "devices.deny" };
         for line in lines(&rule) {
-            super::write(group, file, &line)?;
+            fs::write(if rule.allow { &allow } else { &deny }, line.as_bytes())?;
         }
     }
     Ok(())

@@ -1,22 +1,15 @@
 //! The report for a reader: first what changed, then by which calls, then what stayed and where to go on. Long lists
 //! are summarised here; nothing is in the JSON only that a reader of one stage would miss.
 
-use super::{Call, Entry, Report, Who};
+use super::{Entry, Report};
 use crate::observe::{Change, Fact, Family, Value, capability_count};
-use crate::primitive::number;
 use crate::ui::{Style, columns, cut, hang, pad, wrap};
 use std::collections::BTreeMap;
 
 /// The column in which values begin, and the indentation of their labels.
 const VALUES: usize = 22;
-/// The column in which calls begin, behind the side that made them.
-const SIDES: usize = 11;
-/// The last column of a list of calls: how often.
-const TIMES: usize = 5;
 /// No list of added or removed things is longer than this.
 const MOST_ITEMS: usize = 8;
-/// No list of calls is longer than this.
-const MOST_CALLS: usize = 16;
 
 impl Report {
     /// The report as text.
@@ -49,8 +42,9 @@ impl Report {
 
     fn footer(&self, style: Style) -> String {
         let mut out = String::new();
-        for skipped in &self.skipped {
-            let text = format!("{}, because {} (try: {})", skipped.name, skipped.lack.reason, skipped.lack.remedy);
+        if let Some(first) = self.skipped.first() {
+            let names: Vec<&str> = self.skipped.iter().map(|s| s.name).collect();
+            let text = format!("{}, because {}", names.join(", "), first.lack.reason);
             out.push_str(&row(style.warn("skipped"), wrap(&text, style.width - VALUES)));
         }
         for note in &self.notes {
@@ -105,7 +99,7 @@ fn show(entry: &Entry, style: Style) -> String {
     if !entry.calls.is_empty() {
         out.push('\n');
         out.push_str(&format!("  {}\n", style.dim("kernel calls")));
-        out.push_str(&calls(&entry.calls, style));
+        out.push_str(&super::calls::text(&entry.calls, style));
     }
     out
 }
@@ -145,8 +139,33 @@ fn value_lines(change: &Change, style: Style) -> Vec<String> {
     }
     match (&change.before, &change.after) {
         (Some(Value::Many(a)), Some(Value::Many(b))) if a.len() > 2 || b.len() > 2 => list(change, style),
-        _ => arrow(&before, &after, style),
+        _ => {
+            let mut lines = arrow(&before, &after, style);
+            lines.extend(in_other_words(change.fact, &after).map(|words| style.dim(&format!("({words})"))));
+            lines
+        }
     }
+}
+
+/// The kernel's numbers as people say them.
+fn in_other_words(fact: Fact, value: &str) -> Option<String> {
+    match fact {
+        Fact::MemoryMax | Fact::MemorySwapMax => {
+            let bytes: u64 = value.parse().ok()?;
+            (bytes > 0).then(|| format!("{} MiB", decimal(bytes as f64 / 1_048_576.0)))
+        }
+        Fact::CpuMax => {
+            let (quota, period) = value.split_once(' ')?;
+            let cpus = quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?;
+            Some(format!("{} of a CPU's time", decimal(cpus)))
+        }
+        _ => None,
+    }
+}
+
+/// Two digits behind the point, and none that say nothing.
+fn decimal(number: f64) -> String {
+    format!("{number:.2}").trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 fn one_line(value: Option<&Value>) -> String {
@@ -183,13 +202,15 @@ fn list(change: &Change, style: Style) -> Vec<String> {
     let widest = added[..come].iter().chain(&removed[..gone]).map(|i| target(i)).max().unwrap_or(0).min(24);
     let item = |sign: &str, item: &str| {
         let short = if change.fact == Fact::Mounts { mount(item, widest) } else { item.to_string() };
-        format!("{sign} {}", cut(&short, room))
+        // Few are shown whole; many, a line each.
+        let lines = if added.len() > 5 { vec![cut(&short, room)] } else { wrap(&short, room) };
+        hang(&format!("{sign} "), lines).lines().map(str::to_string).collect::<Vec<_>>()
     };
-    let mut lines: Vec<String> = removed[..gone].iter().map(|i| style.bad(&item("−", i))).collect();
+    let mut lines: Vec<String> = removed[..gone].iter().flat_map(|i| item("−", i)).map(|l| style.bad(&l)).collect();
     if gone < removed.len() {
         lines.push(style.bad(&format!("− {} that were there before", removed.len())));
     }
-    lines.extend(added[..come].iter().map(|i| style.good(&item("+", i))));
+    lines.extend(added[..come].iter().flat_map(|i| item("+", i)).map(|l| style.good(&l)));
     if come < added.len() {
         lines.push(style.good(&format!("+ {} more", added.len() - come)));
     }
@@ -279,114 +300,12 @@ fn capabilities(change: &Change, style: Style) -> Vec<String> {
     lines
 }
 
-/// The calls in order. Of many, those that tell the story, every kind once; and then how many others there were.
-fn calls(calls: &[Call], style: Style) -> String {
-    let room = style.width - SIDES;
-    let shown = if calls.len() > MOST_CALLS { kinds(calls) } else { calls.iter().map(|c| (c, 1)).collect() };
-    let mut out = String::new();
-    let mut before = None;
-    for (call, times) in &shown {
-        let side = if before.replace(call.side) == Some(call.side) { "" } else { call.side.name() };
-        let side = if call.side == Who::Child { style.accent(side) } else { side.to_string() };
-        let lines = if calls.len() > MOST_CALLS {
-            let times = if *times > 1 { format!("×{times}") } else { String::new() };
-            let cell = if times.is_empty() { room } else { room - TIMES };
-            let times = format!("{}{}", " ".repeat(TIMES.saturating_sub(columns(&times))), style.dim(&times));
-            vec![format!("{}{times}", pad(&cut(&call.call, cell), cell)).trim_end().to_string()]
-        } else {
-            wrap_call(&call.call, room)
-        };
-        // A call that failed in a set-up that succeeded was expected to; still, it is one to look at.
-        let lines = lines.into_iter().map(|l| match call {
-            call if failed(call) => style.warn(&l),
-            call if PLUMBING.contains(&name(call)) => style.dim(&l),
-            _ => l,
-        });
-        out.push_str(&hang(&pad(&format!("    {side}"), SIDES), lines));
-    }
-    let others = others(calls, &shown);
-    if !others.is_empty() {
-        let lines = wrap(&format!("and {others} (--trace shows all)"), room);
-        out.push_str(&hang(&" ".repeat(SIDES), lines.iter().map(|l| style.dim(l))));
-    }
-    out
-}
-
-/// The first call of every kind that is no plumbing, and how many there are of it. Of the same kind is what has the same
-/// name and, where the first argument is a text, the same one (`fsopen("tmpfs"`).
-fn kinds(calls: &[Call]) -> Vec<(&Call, usize)> {
-    let mut kinds: Vec<(&Call, usize)> = Vec::new();
-    for call in calls.iter().filter(|c| !PLUMBING.contains(&name(c))) {
-        match kinds.iter_mut().find(|(first, _)| kind(first) == kind(call) && first.side == call.side) {
-            Some((_, times)) => *times += 1,
-            None => kinds.push((call, 1)),
-        }
-    }
-    kinds.truncate(MOST_CALLS);
-    kinds
-}
-
-fn kind(call: &Call) -> &str {
-    let text = call.call.split_once("(\"").and_then(|(name, rest)| Some(name.len() + 2 + rest.find('"')?));
-    text.map_or_else(|| name(call), |end| &call.call[..end])
-}
-
-/// A result is read with what is before it: no line begins with the equals sign.
-fn wrap_call(call: &str, width: usize) -> Vec<String> {
-    let (call, result) = call.rsplit_once(" = ").unwrap_or((call, ""));
-    let glued = if result.is_empty() { call.to_string() } else { format!("{call}\u{a0}=\u{a0}{result}") };
-    wrap(&glued, width).iter().map(|line| line.replace('\u{a0}', " ")).collect()
-}
-
-/// Calls that only fetch and carry for others.
-const PLUMBING: [&str; 18] = [
-    "openat",
-    "openat2",
-    "close",
-    "fsconfig",
-    "mkdirat",
-    "mknodat",
-    "symlinkat",
-    "fchownat",
-    "fchmodat",
-    "umask",
-    "fstat",
-    "read",
-    "readlinkat",
-    "statx",
-    "recvmsg",
-    "recvfrom",
-    "fchdir",
-    "unlinkat",
-];
-
-fn name(call: &Call) -> &str {
-    call.call.split('(').next().unwrap_or_default()
-}
-
-fn failed(call: &Call) -> bool {
-    call.call.contains(" = -1 E")
-}
-
-/// `40 openat, 12 mknodat`: the calls that are not shown, most of them first.
-fn others(calls: &[Call], shown: &[(&Call, usize)]) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for call in calls {
-        *counts.entry(name(call)).or_default() += 1;
-    }
-    for (call, times) in shown {
-        counts.entry(name(call)).and_modify(|n| *n -= times);
-    }
-    let mut counts: Vec<(&str, usize)> = counts.into_iter().filter(|(_, n)| *n > 0).collect();
-    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    counts.iter().map(|(name, n)| format!("{n} {name}")).collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observe::Snapshot;
     use crate::primitive::{Lack, find};
+    use crate::report::{Call, Who};
     use nix::unistd::Pid;
 
     fn one(fact: Fact, before: &str, after: &str) -> Change {
@@ -445,7 +364,7 @@ mod tests {
           proof
             ✓ 20 %: 19.8 %
 
-          skipped             join-cgroup, because it is not yours (try: ask for it)
+          skipped             join-cgroup, because it is not yours
           still the host's    network, clocks
           next                unshare-ipc: IPC namespace, its own /dev/shm and message
                               queues
@@ -482,18 +401,10 @@ mod tests {
     }
 
     #[test]
-    fn of_many_calls_every_kind_once() {
-        let mut all = vec![call(Who::Child, "fsopen(\"tmpfs\", 0) = 3")];
-        all.extend((0..20).map(|_| call(Who::Child, "fsconfig(3) = 0")));
-        all.push(call(Who::Child, "fsopen(\"proc\", 0) = 3"));
-        all.push(call(Who::Child, "fsopen(\"tmpfs\", 0) = 4"));
-        all.push(call(Who::Child, "pivot_root(\".\", \".\") = 0"));
-        insta::assert_snapshot!(calls(&all, Style::plain()), @r#"
-            child  fsopen("tmpfs", 0) = 3                                             ×2
-                   fsopen("proc", 0) = 3
-                   pivot_root(".", ".") = 0
-                   and 20 fsconfig (--trace shows all)
-        "#);
+    fn numbers_are_said_in_other_words_too() {
+        assert_eq!(in_other_words(Fact::MemoryMax, "67108864").as_deref(), Some("64 MiB"));
+        assert_eq!(in_other_words(Fact::CpuMax, "25000 100000").as_deref(), Some("0.25 of a CPU's time"));
+        assert_eq!(in_other_words(Fact::CpuMax, "max 100000"), None);
     }
 
     #[test]

@@ -91,9 +91,10 @@ pub fn rmdir(dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// EEXIST, EROFS, ENOSPC.
-pub fn symlink_at(target: &str, at: BorrowedFd<'_>, link: &Path) -> Result<()> {
+pub fn symlink_at(target: impl AsRef<Path>, at: BorrowedFd<'_>, link: &Path) -> Result<()> {
+    let target = target.as_ref();
     call(
-        || format!("symlinkat({}, {}, {})", quoted(target), fd_name(at.as_raw_fd()), path(link)),
+        || format!("symlinkat({}, {}, {})", path(target), fd_name(at.as_raw_fd()), path(link)),
         || nix::unistd::symlinkat(target, at, link),
     )
 }

@@ -31,6 +31,9 @@ impl Returned for Fork {
     }
 }
 
+/// linux/sched.h. libc's constant of this name is an int, too small for it, and therefore 0.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// clone3(2): fork into new namespaces and, on cgroup v2, straight into a cgroup (a later move costs milliseconds).
 ///
 /// # Errors
@@ -41,7 +44,7 @@ pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<
     // SAFETY: clone_args is a plain C structure of integers, for which all zeroes is a valid value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     if let Some(fd) = cgroup {
-        bits |= libc::CLONE_INTO_CGROUP as u64;
+        bits |= CLONE_INTO_CGROUP;
         args.cgroup = fd.as_raw_fd() as u64;
     }
     args.flags = bits;
