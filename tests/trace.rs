@@ -39,10 +39,11 @@ fn compare(world: &World, args: &[&str]) -> usize {
     compared
 }
 
-/// The calls of one side: `PRIMITIVE  SIDE  CALL`.
+/// The calls of one side: `PRIMITIVE  SIDE  CALL`. (The report's lines begin with a space or a mark.)
 fn calls<'a>(stderr: &'a str, side: &str) -> Vec<&'a str> {
     let call = |line: &'a str| {
-        let (_, rest) = line.split_once(' ')?;
+        let (primitive, rest) = line.split_once(' ')?;
+        primitive.starts_with(|c: char| c.is_ascii_lowercase()).then_some(())?;
         let (who, call) = rest.trim_start().split_once(' ')?;
         (who == side).then_some(call.trim_start())
     };
