@@ -10,6 +10,7 @@ mod mounts; // placing mounts into a root that may be hostile
 mod net; // netlink, bridge, NAT
 mod observe; // what is true of a process
 mod primitive; // THE LIST
+mod seccomp; // rules about system calls become a program for the kernel
 mod spawn; // the runner
 mod spec; // flags become one Spec
 mod state; // where state is kept

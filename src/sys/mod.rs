@@ -2,9 +2,11 @@
 //! goes through [`call`], which can record it in strace's shape; so `--trace` prints the very calls that were made, and
 //! there is no second list that could drift from the first. Nothing here knows what a container is.
 
+pub mod caps;
 pub mod fs;
 pub mod mount;
 pub mod process;
+pub mod seccomp;
 pub mod trace;
 
 use crate::error::{Error, Result};

@@ -186,6 +186,29 @@ pub fn prctl(name: &str, option: i32, arg: u64) -> Result<i32> {
     )
 }
 
+/// prlimit(2) of this process: one resource limit, RLIM64_INFINITY for none.
+///
+/// # Errors
+/// EPERM for a hard limit above the one in force without CAP_SYS_RESOURCE, EINVAL for a soft one above the hard one.
+pub fn set_limit(name: &str, resource: u32, soft: u64, hard: u64) -> Result<()> {
+    let new = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let old = std::ptr::null_mut::<libc::rlimit64>();
+    call(
+        || format!("prlimit64(0, {name}, {{rlim_cur={}, rlim_max={}}}, NULL)", limit(soft), limit(hard)),
+        // SAFETY: `new` is read, and a null pointer for the old value is allowed.
+        || check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const new, old) }).map(drop),
+    )
+}
+
+/// A limit as strace prints it: in units of 1024 where it is a multiple.
+fn limit(value: u64) -> String {
+    match value {
+        u64::MAX => "RLIM64_INFINITY".into(),
+        v if v > 1024 && v % 1024 == 0 => format!("{}*1024", v / 1024),
+        v => v.to_string(),
+    }
+}
+
 /// close_range(2) with CLOSE_RANGE_CLOEXEC: whatever descriptors are open, none survives execve (CVE-2024-21626).
 ///
 /// # Errors
