@@ -3,6 +3,17 @@
 //! the host sees ([`outside`]: the limits of its cgroup, the bridge, the NAT rules). Primitives declare which facts
 //! they change; nothing here knows what they do.
 
+mod capabilities;
+mod diff;
+mod eyes;
+mod fact;
+mod mountinfo;
+
+pub use capabilities::count as capability_count;
+pub use diff::{diff, hand_over};
+pub use eyes::{Eyes, inside, outside};
+pub use fact::Family;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,7 +35,7 @@ pub enum Fact {
     PidNs,
     /// The process's own number, as it sees itself.
     Pid,
-    /// How many processes it finds in /proc.
+    /// How many processes it finds in /proc, and whether those are the host's.
     Processes,
     /// The cgroup namespace.
     CgroupNs,
@@ -34,7 +45,8 @@ pub enum Fact {
     MntNs,
     /// Whether its mounts tell the host's about theirs, and hear of theirs (shared, slave, private).
     Propagation,
-    /// Every mount: `target (fstype, source, options)`.
+    /// Every mount: `target (fstype, source, options)`; what is mounted only to hide or protect a path is not here but
+    /// in [`Fact::MaskedPaths`].
     Mounts,
     /// The UTS namespace.
     UtsNs,
@@ -54,7 +66,9 @@ pub enum Fact {
     Bridge,
     /// Our nftables rules on the host.
     Nft,
-    /// What `/` is.
+    /// The time namespace.
+    TimeNs,
+    /// What `/` is: file system, source, device and inode.
     Root,
     /// cpu.max: microseconds of CPU time in each period.
     CpuMax,
@@ -70,15 +84,15 @@ pub enum Fact {
     PidsMax,
     /// io.max: bytes and operations a second, one line for each disk.
     IoMax,
-    /// What is masked or read-only in /proc and /sys (paths).
+    /// What is masked or read-only in /proc and /sys: `path (masked)`, `path (read-only)`.
     MaskedPaths,
-    /// The seccomp mode (0 none, 2 filter).
+    /// The seccomp mode: `none`, `strict` or `filter`.
     Seccomp,
     /// How many filters.
     SeccompFilters,
     /// no_new_privs.
     NoNewPrivs,
-    /// The effective capabilities.
+    /// The effective capabilities: names in lower case, without `CAP_`.
     CapEff,
     /// The permitted capabilities.
     CapPrm,
@@ -88,7 +102,7 @@ pub enum Fact {
     CapBnd,
     /// The ambient capabilities.
     CapAmb,
-    /// The resource limits that differ from the caller's.
+    /// The resource limits that differ from the caller's: `nofile 1024:4096` (soft and hard).
     Rlimits,
 }
 
@@ -125,31 +139,33 @@ pub enum Firm {
     HostDependent,
 }
 
-/// The observer's eyes in the child: descriptors opened while the host's /proc is still there, so that a process can
-/// be looked at also where it has no /proc, or one that does not show what the host's shows.
-pub struct Eyes;
-
-impl Eyes {
-    /// Opens them; call it right after clone3.
-    ///
-    /// # Errors
-    /// When /proc is not mounted.
-    pub fn open() -> crate::error::Result<Eyes> {
-        Ok(Eyes)
-    }
-
-    /// What this process sees now.
-    pub fn look(&self) -> Snapshot {
-        Snapshot::new()
+impl Change {
+    /// For lists: what is in `after` only, and what is in `before` only; each as often as it is there.
+    pub fn lists(&self) -> Option<(Vec<&str>, Vec<&str>)> {
+        fn list(value: Option<&Value>) -> Option<&[String]> {
+            match value {
+                Some(Value::Many(list)) => Some(list),
+                Some(Value::One(_)) => None,
+                None => Some(&[]),
+            }
+        }
+        if self.before.is_none() && self.after.is_none() {
+            return None;
+        }
+        let (before, after) = (list(self.before.as_ref())?, list(self.after.as_ref())?);
+        Some((without(after, before), without(before, after)))
     }
 }
 
-/// What the calling process sees.
-pub fn inside() -> Snapshot {
-    Eyes.look()
-}
-
-/// What only the host sees of the container.
-pub fn outside(_: &crate::spawn::Host<'_>) -> Snapshot {
-    Snapshot::new()
+/// `all` less `some`: what is twice in `all` and once in `some` stays once.
+fn without<'a>(all: &'a [String], some: &[String]) -> Vec<&'a str> {
+    let mut some: Vec<&String> = some.iter().collect();
+    let gone = |item: &&String| match some.iter().position(|s| s == item) {
+        Some(at) => {
+            some.swap_remove(at);
+            false
+        }
+        None => true,
+    };
+    all.iter().filter(gone).map(String::as_str).collect()
 }

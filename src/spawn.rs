@@ -9,7 +9,9 @@ use crate::observe::{self, Snapshot};
 use crate::primitive::{LIST, Primitive};
 use crate::spec::Spec;
 use crate::state::State;
+use crate::stdio::Streams;
 use crate::sys::{self, process::Fork, trace};
+use crate::users::{self, User};
 use crate::wire::{FromGuest, FromHost, Wire};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -17,7 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 use std::cell::RefCell;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -75,6 +77,11 @@ pub struct Guest<'a> {
     pub root: Option<PathBuf>,
     /// Has the child left the host's root?
     pub pivoted: bool,
+    /// What the command's standard streams are to be.
+    pub stdio: Streams,
+    /// The sealed copy of this program that becomes the container's init.
+    pub init: Option<RawFd>,
+    user: Option<User>,
     prefix: &'a [&'static dyn Primitive],
     current: usize,
     wire: Rc<Wire>,
@@ -127,6 +134,28 @@ impl Guest<'_> {
         Ok(())
     }
 
+    /// Who the command runs as. Names are looked up the first time this is asked, in the root filesystem of then: so
+    /// not before `pivot-root` is done, and not when the process may no longer read /etc/passwd.
+    ///
+    /// # Errors
+    /// A name that the container does not know.
+    pub fn user(&mut self) -> Result<User> {
+        if let Some(known) = &self.user {
+            return Ok(known.clone());
+        }
+        let user = match self.spec.process().map(|p| p.user()) {
+            None => User::default(),
+            Some(user) => match user.username() {
+                Some(raw) => users::in_container(raw)?,
+                None => {
+                    let groups = user.additional_gids().clone().unwrap_or_default();
+                    User { uid: user.uid(), gid: user.gid(), groups, home: None }
+                }
+            },
+        };
+        Ok(self.user.insert(user).clone())
+    }
+
     fn wait_for_go(&self) -> Result<Vec<OwnedFd>> {
         let mut handed_over = vec![];
         loop {
@@ -157,8 +186,8 @@ pub trait Watcher {
     fn call(&mut self, primitive: usize, side: Side, line: &str);
     /// A primitive is done; the world before it and after.
     fn step(&mut self, primitive: usize, before: &Snapshot, after: &Snapshot);
-    /// All is set up, and the command is about to run as this process.
-    fn ready(&mut self, child: Pid);
+    /// All is set up, and the command is about to run as this process; the parent's [`Host::notes`].
+    fn ready(&mut self, child: Pid, notes: &[String]);
 }
 
 /// What to start.
@@ -169,6 +198,10 @@ pub struct Job<'a> {
     pub state: &'a State,
     /// The primitives, in the order of the list.
     pub prefix: Vec<&'static dyn Primitive>,
+    /// What the command's standard streams are to be ([`crate::stdio::Stdio::prepare`]).
+    pub stdio: Streams,
+    /// With `--init`, the copy of this program to run it under ([`crate::stdio::Stdio::prepare`]).
+    pub init: Option<RawFd>,
     /// Becomes readable when the user wants to stop (a signalfd).
     pub interrupt: Option<BorrowedFd<'a>>,
     /// Who looks on.
@@ -361,7 +394,7 @@ fn serve(
             FromGuest::Terminal => terminal = fd,
             FromGuest::Ready => {
                 if let Some(watcher) = &job.watcher {
-                    watcher.borrow_mut().ready(pid);
+                    watcher.borrow_mut().ready(pid, &host.notes);
                 }
                 ready = true;
                 wire.send(&FromHost::Go)?;
@@ -414,6 +447,9 @@ fn guest(job: &Job<'_>, host: &Host<'_>, wire: Wire) -> ! {
         mounts: vec![],
         root: None,
         pivoted: false,
+        stdio: job.stdio,
+        init: job.init,
+        user: None,
         prefix: &job.prefix,
         current: 0,
         wire: Rc::clone(&wire),

@@ -5,11 +5,11 @@
 use nix::sched::CloneFlags;
 pub mod build;
 mod devices;
-mod env;
+pub mod env;
 mod limits;
 mod security;
 mod units;
-mod userns;
+pub mod userns;
 
 use oci_spec::runtime as oci;
 use std::path::PathBuf;
@@ -25,15 +25,15 @@ pub struct Spec {
     pub network: Network,
     /// Which system calls it may make.
     pub seccomp: Seccomp,
-    /// Text for /etc/hosts, /etc/hostname and /etc/resolv.conf (path below the root, content); bound over the image's.
-    pub etc: Vec<(PathBuf, String)>,
+    /// The text of /etc/resolv.conf, where the container gets that file, /etc/hosts and /etc/hostname of its own.
+    pub resolv_conf: Option<String>,
     /// Is the standard input the caller's (`-i`), or /dev/null?
     pub interactive: bool,
     /// Run the command below a small init that reaps zombies (`--init`).
     pub init: bool,
     /// `--rm`, and every stage: nobody will look at the writable layer again, so it need not reach the disk.
     pub volatile: bool,
-    /// Keep this terminal and session (a stage's COMMAND), or leave them (full-run without `-t`)?
+    /// A session of its own (full-run), or the caller's, with its terminal (a stage's COMMAND)?
     pub own_session: bool,
 }
 

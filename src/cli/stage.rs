@@ -3,13 +3,21 @@
 
 use super::{flags, switch};
 use crate::error::{Error, Result};
-use crate::primitive::{LIST, Primitive, number};
-use crate::spawn::{self, Job};
+use crate::foreground::{self, Signals};
+use crate::primitive::{LIST, Lack, Primitive, number};
+use crate::report::{Report, Several, Trace};
+use crate::spawn::{self, Job, Watcher};
 use crate::spec::Spec;
 use crate::spec::build::{self, Options, Purpose};
 use crate::state::State;
+use crate::stdio::Stdio;
+use crate::ui::Style;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::cell::RefCell;
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 /// One stage's command line.
 pub fn command(primitive: &'static dyn Primitive) -> Command {
@@ -60,23 +68,83 @@ pub fn run(name: &str, matches: &ArgMatches, state: &State) -> Result<ExitCode> 
 pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose, state: &State) -> Result<ExitCode> {
     crate::journal::sweep(state, crate::journal::Thorough::ForAStart);
     let spec = build::build(options, purpose, state)?;
-    let prefix = prefix(name, matches, &spec)?;
-    let job = Job { spec: &spec, state, prefix, interrupt: None, watcher: None };
-    let running = spawn::start(&job)?;
-    let end = crate::sys::process::wait(running.pid)?;
-    running.finish()?;
+    let (prefix, skipped) = prefix(name, matches, &spec)?;
+    let report = wants_report(matches, purpose).then(|| report(name, matches, &spec, &prefix, skipped)).transpose()?;
+    let trace = matches.get_flag("trace").then(Trace::new);
+    let watcher = (trace.is_some() || report.is_some())
+        .then(|| Rc::new(RefCell::new(Several { trace, report: report.clone() })) as Rc<RefCell<dyn Watcher>>);
+    let signals = Signals::block()?;
+    let stdio = Stdio::prepare(&spec)?;
+    let interrupt = Some(signals.as_fd());
+    let job = Job { spec: &spec, state, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
+    let mut running = spawn::start(&job)?;
+    let end = foreground::attend(&mut running, &signals, stdio);
+    let finished = running.finish();
+    let end = end?;
+    finished?;
     Ok(ExitCode::from(end.exit_code()))
 }
 
+/// A stage always reports; full-run when asked to.
+fn wants_report(matches: &ArgMatches, purpose: Purpose) -> bool {
+    let asked = |name| matches.try_get_one::<bool>(name).ok().flatten().is_some_and(|on| *on);
+    purpose == Purpose::Stage || asked("report") || matches.contains_id("report-file")
+}
+
+/// The report, which shows itself when all is set up: before a command can print anything.
+fn report(
+    name: &str,
+    matches: &ArgMatches,
+    spec: &Spec,
+    prefix: &[&'static dyn Primitive],
+    skipped: Vec<(&'static dyn Primitive, Lack)>,
+) -> Result<Rc<RefCell<Report>>> {
+    let stage = crate::primitive::find(name).unwrap_or(LIST[LIST.len() - 1]);
+    let all = matches.try_get_one::<bool>("all").ok().flatten().is_none_or(|all| *all);
+    let json = matches.get_one::<String>("format").is_some_and(|f| f == "json");
+    let mut out = destination(matches, !spec.args().is_empty())?;
+    let mut report = Report::new(stage, prefix, spec).all(all);
+    for (primitive, lack) in skipped {
+        report.skip(primitive, lack);
+    }
+    let show = move |report: &Report| {
+        let text = if json { report.json() } else { report.text(out.style) };
+        // Whoever has stopped reading has seen enough.
+        let _ = out.to.write_all(text.as_bytes());
+    };
+    Ok(Rc::new(RefCell::new(report.when_ready(show))))
+}
+
+struct Destination {
+    to: Box<dyn Write>,
+    style: Style,
+}
+
+/// stdout, or stderr where stdout is the command's, or a file.
+fn destination(matches: &ArgMatches, command: bool) -> Result<Destination> {
+    if let Some(file) = matches.get_one::<String>("report-file") {
+        let to = std::fs::File::create(file).map_err(|e| Error::io(format!("open({file}, O_CREAT)"), &e))?;
+        return Ok(Destination { to: Box::new(to), style: Style::plain() });
+    }
+    Ok(if command {
+        Destination { to: Box::new(std::io::stderr()), style: Style::of(&std::io::stderr()) }
+    } else {
+        Destination { to: Box::new(std::io::stdout()), style: Style::of(&std::io::stdout()) }
+    })
+}
+
+/// The primitives of a stage, and those that this machine cannot do.
+type Prefix = (Vec<&'static dyn Primitive>, Vec<(&'static dyn Primitive, Lack)>);
+
 /// The primitives up to `name` that are wanted, possible, and not left out.
-fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Vec<&'static dyn Primitive>> {
+fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Prefix> {
     let last = number(name).unwrap_or(LIST.len() - 1);
     let without: Vec<&String> = matches.get_many::<String>("without").map(Iterator::collect).unwrap_or_default();
     if let Some(unknown) = without.iter().find(|w| number(w).is_none_or(|n| n == LIST.len() - 1)) {
         return Err(Error::new(format!("--without {unknown}: no such primitive")).hint("boxwright stages lists them"));
     }
     let asked = flags::asked(matches);
-    let mut prefix: Vec<&'static dyn Primitive> = Vec::new();
+    let (mut prefix, mut skipped): Prefix = (Vec::new(), Vec::new());
     for primitive in &LIST[..=last] {
         let this = primitive.name();
         if !primitive.wanted(spec) || without.iter().any(|w| *w == this) {
@@ -85,12 +153,15 @@ fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Vec<&'static 
         match primitive.needs().iter().find_map(|need| (need.probe)(spec).err()) {
             None => prefix.push(*primitive),
             Some(lack) if this == name || asked.contains(&this) => return Err(lack.into_error(this)),
-            Some(lack) => eprintln!("boxwright: skipped {this}, because {}\n  try: {}", lack.reason, lack.remedy),
+            Some(lack) => {
+                eprintln!("boxwright: skipped {this}, because {}\n  try: {}", lack.reason, lack.remedy);
+                skipped.push((*primitive, lack));
+            }
         }
     }
     let command = LIST[LIST.len() - 1];
     if !spec.args().is_empty() && prefix.last().is_none_or(|p| p.name() != command.name()) {
         prefix.push(command);
     }
-    Ok(prefix)
+    Ok((prefix, skipped))
 }

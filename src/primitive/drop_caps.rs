@@ -62,15 +62,15 @@ fn drop_all(guest: &mut Guest) -> Result<()> {
     for limit in process.rlimits().iter().flatten() {
         set_limit(limit)?;
     }
-    let user = process.user();
-    let keep = Keep::of(process.capabilities().as_ref(), user.uid());
+    let user = guest.user()?;
+    let keep = Keep::of(process.capabilities().as_ref(), user.uid);
     cut_bounding(keep.bounding)?;
-    set_groups(spec, user.additional_gids().as_deref().unwrap_or_default())?;
-    process::setgid(user.gid()).map_err(|e| not_mapped(e, "group", user.gid(), "/etc/subgid"))?;
-    if keep.over_setuid(user.uid()) {
+    set_groups(spec, &user.groups)?;
+    process::setgid(user.gid).map_err(|e| not_mapped(e, "group", user.gid, "/etc/subgid"))?;
+    if keep.over_setuid(user.uid) {
         call::keep_over_setuid()?;
     }
-    process::setuid(user.uid()).map_err(|e| not_mapped(e, "user", user.uid(), "/etc/subuid"))?;
+    process::setuid(user.uid).map_err(|e| not_mapped(e, "user", user.uid, "/etc/subuid"))?;
     set_capabilities(&keep)?;
     if process.no_new_privileges().unwrap_or(false) {
         call::no_new_privs()?;

@@ -1,7 +1,20 @@
-//! full-run.
+//! The command itself: all is set up, and this process becomes it. What the command finds is laid out here: its
+//! session and standard streams, working directory, environment, signals; and no descriptor of ours.
 
 use super::{Lesson, Primitive};
+use crate::error::{Error, Result};
 use crate::observe::Fact;
+use crate::spawn::Guest;
+use crate::spec::env;
+use crate::stdio::Streams;
+use crate::sys::{exec, fs, process, signal, tty};
+use crate::{init, program, users, workdir};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use std::ffi::CString;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// See the head of this file.
 pub struct FullRun;
@@ -12,43 +25,138 @@ impl Primitive for FullRun {
     }
 
     fn summary(&self) -> &'static str {
-        ""
+        "the command itself: session, streams, environment, execve"
     }
 
     fn lesson(&self) -> &'static Lesson {
         &LESSON
     }
 
+    fn changes(&self) -> &'static [Fact] {
+        &[]
+    }
+
     fn is_last(&self) -> bool {
         true
     }
 
-    fn inside(&self, guest: &mut crate::spawn::Guest) -> crate::error::Result<()> {
-        use std::ffi::CString;
-        let c = |s: &str| CString::new(s).map_err(|_| crate::error::Error::new("zero byte"));
-        let argv: Vec<_> = guest.spec.args().iter().map(|a| c(a)).collect::<Result<_, _>>()?;
-        let env: Vec<_> = guest
-            .spec
-            .process()
-            .and_then(|p| p.env().as_deref())
-            .unwrap_or_default()
-            .iter()
-            .map(|a| c(a))
-            .collect::<Result<_, _>>()?;
-        crate::sys::process::cloexec_from(3)?;
-        let mut last = crate::error::Error::new("no command");
-        for dir in ["", "/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"] {
-            if dir.is_empty() && !guest.spec.args()[0].contains('/') {
-                continue;
-            }
-            last = crate::sys::process::execve(&c(&format!("{dir}{}", guest.spec.args()[0]))?, &argv, &env);
+    /// Returns only when there is no command (a stage that is only looked at), or on failure.
+    fn inside(&self, guest: &mut Guest) -> Result<()> {
+        let spec = guest.spec;
+        let Some(name) = spec.args().first() else { return Ok(()) };
+        let env = environment(guest)?;
+        enter_directory(guest)?;
+        if guest.pivoted {
+            // docker's, unless the spec has one: the caller's own means nothing in a container.
+            fs::umask(spec.process().and_then(|p| p.user().umask()).unwrap_or(0o022));
         }
-        Err(last.exit(127))
-    }
+        let file = program::find(name, env::get(&env, "PATH").unwrap_or_default())?;
+        if guest.pivoted {
+            program::inspect(&file)?;
+        }
+        streams(guest)?;
+        // A descriptor of the host's left open is a door back (CVE-2024-21626): not one survives, whoever opened it.
+        process::cloexec_from(3)?;
+        signal::reset(spec.own_session)?;
 
-    fn changes(&self) -> &'static [Fact] {
-        &[]
+        let c = |s: &[u8]| CString::new(s).map_err(|_| Error::new("an argument or variable has a zero byte in it"));
+        let path = c(file.as_os_str().as_bytes())?;
+        let argv = spec.args().iter().map(|a| c(a.as_bytes())).collect::<Result<Vec<_>>>()?;
+        let env = env.iter().map(|v| c(v.as_bytes())).collect::<Result<Vec<_>>>()?;
+        crate::seccomp::load_late(guest)?;
+        if let Some(copy) = guest.init {
+            let argv = [&[c(init::NAME.as_bytes())?, path][..], &argv].concat();
+            return Err(exec::execute(exec::inherited(copy), &argv, &env));
+        }
+        let failed = process::execve(&path, &argv, &env);
+        // The kernel says "no such file" for a missing interpreter, too: look which it is.
+        if failed.is(Errno::ENOENT) {
+            program::inspect(&file)?;
+        }
+        Err(program::cannot_execute(failed, &file))
     }
 }
 
-static LESSON: Lesson = Lesson { what: "", why: "", kernel: "", by_hand: "", docker: "", pages: "" };
+/// The spec's environment and, in a container's own root, what only the container knows.
+fn environment(guest: &mut Guest) -> Result<Vec<String>> {
+    let mut env = guest.spec.process().and_then(|p| p.env().clone()).unwrap_or_default();
+    if !guest.pivoted {
+        return Ok(env);
+    }
+    if env::get(&env, "HOSTNAME").is_none()
+        && let Some(name) = nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok())
+    {
+        env.push(format!("HOSTNAME={name}"));
+    }
+    if env::get(&env, "HOME").is_none_or(str::is_empty) {
+        env.retain(|v| v != "HOME=");
+        let user = guest.user()?;
+        let home = user.home.or_else(|| users::home_of(user.uid)).unwrap_or_else(|| "/".into());
+        env.push(format!("HOME={}", home.display()));
+    }
+    Ok(env)
+}
+
+/// `pivot-root` has made and entered it already, as root; here it is a stage's, or an exec's.
+fn enter_directory(guest: &Guest) -> Result<()> {
+    let Some(cwd) = guest.spec.process().map(|p| p.cwd().as_path()).filter(|c| !c.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    if std::env::current_dir().is_ok_and(|here| here == cwd) {
+        return Ok(());
+    }
+    if !guest.pivoted {
+        return process::chdir(cwd);
+    }
+    let root = fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+    workdir::enter(root.as_fd(), cwd)
+}
+
+/// Takes up what the parent decided (see `stdio`).
+fn streams(guest: &mut Guest) -> Result<()> {
+    match guest.stdio {
+        // `terminal::inside` has done it.
+        Streams::Terminal(_) | Streams::Shared { lead: false } => Ok(()),
+        Streams::Shared { lead: true } => {
+            // As a shell starts a command: a process group of its own, in the foreground.
+            tty::join_group(0)?;
+            tty::set_foreground(exec::inherited(0), nix::unistd::getpid().as_raw())
+        }
+        Streams::Own(numbers) => {
+            // No terminal of the host's is ours from here on, so none can be typed into (TIOCSTI, CVE-2017-5226).
+            process::setsid()?;
+            let uid = guest.user()?.uid;
+            for (number, stream) in numbers.into_iter().zip(0..) {
+                own_pipe(number, uid);
+                if number != stream {
+                    exec::dup_to(number, stream)?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A program that opens /dev/stdout anew (nginx's logs, say) needs to own the pipe behind it. A pipe is nobody else's;
+/// a file of the host's is, so that stays as it is.
+fn own_pipe(fd: std::os::fd::RawFd, uid: u32) {
+    const PIPEFS_MAGIC: i64 = 0x5049_5045;
+    let fd = exec::inherited(fd);
+    let is_pipe = || nix::sys::statfs::fstatfs(fd).is_ok_and(|s| s.filesystem_type().0 as i64 == PIPEFS_MAGIC);
+    if uid != 0 && is_pipe() {
+        // EPERM and EINVAL: not ours to give, or a user that is not mapped. Then it works only as it is.
+        let _ = tty::give_to(fd, uid);
+    }
+}
+
+static LESSON: Lesson = Lesson {
+    what: "execve(2) replaces the program in this process and keeps the process: its number, namespaces, cgroup, root, \
+           capabilities, filter, user. Everything before was done by our program to itself; now another takes its place.",
+    why: "The command should find a clean slate: a session and, with -t, a terminal of its own, no file descriptor of the \
+          host's, default signals, the environment of its image, and its own working directory. And it must not find \
+          our program: a `#!/proc/self/exe` would run the host's file inside, where root could later overwrite it.",
+    kernel: "setsid; ioctl(TIOCSCTTY); dup3 for 0, 1 and 2; close_range(3, ~0, CLOSE_RANGE_CLOEXEC); rt_sigprocmask; execve",
+    by_hand: "setsid env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh",
+    docker: "docker run -i -t -e -w --init IMAGE COMMAND",
+    pages: "execve(2), setsid(2), pty(7), close_range(2), signal(7), credentials(7)",
+};

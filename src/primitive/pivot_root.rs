@@ -68,6 +68,8 @@ impl Primitive for PivotRoot {
         sys::mount::umount(Path::new("."), MntFlags::MNT_DETACH)?;
         sys::process::chdir(Path::new("/"))?;
         guest.pivoted = true;
+        crate::terminal::inside(guest)?;
+        enter_working_directory(guest.spec)?;
         if guest.spec.oci.root().as_ref().and_then(|r| r.readonly()).unwrap_or(false) {
             // Last, because until now mount points had to be made in it.
             let root = sys::fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
@@ -75,6 +77,13 @@ impl Primitive for PivotRoot {
         }
         Ok(())
     }
+}
+
+/// Now, because it may have to be made: later the root may be read-only, and the process nobody who could.
+fn enter_working_directory(spec: &Spec) -> Result<()> {
+    let Some(process) = spec.process() else { return Ok(()) };
+    let root = sys::fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+    crate::workdir::enter(root.as_fd(), process.cwd())
 }
 
 /// The new root, as a mount that is attached somewhere (pivot_root wants a mount point).
@@ -123,11 +132,34 @@ fn fill(guest: &mut Guest, root: BorrowedFd<'_>) -> Result<()> {
             let dev = make_dev(guest, mount)?;
             let at = mounts::target(root, destination, mounts::Kind::Directory)?;
             sys::mount::attach(dev.as_fd(), at.as_fd())?;
+        } else if mount.typ().as_deref() == Some("cgroup") && !guest.has("join-cgroup") {
+            // Without a cgroup of its own there is nothing to show but the host's.
+        } else if let Some(hosts) = hosts_own(guest, mount) {
+            mounts::apply(root, &hosts)?;
         } else {
-            mounts::apply(root, mount, guest)?;
+            mounts::apply(root, mount)?;
         }
     }
-    write_etc(spec, root)
+    write_etc(guest, root)
+}
+
+/// In a user namespace proc may be made only with a PID namespace of one's own, and sysfs only with a network namespace:
+/// for whoever left those out, the host's are bound in their place.
+fn hosts_own(guest: &Guest, mount: &oci_spec::runtime::Mount) -> Option<oci_spec::runtime::Mount> {
+    let owner = match mount.typ().as_deref() {
+        Some("proc") => "unshare-pid",
+        Some("sysfs") => "add-net",
+        _ => return None,
+    };
+    if !guest.spec.userns() || guest.has(owner) {
+        return None;
+    }
+    let mut bind = mount.clone();
+    let mut options = mount.options().clone().unwrap_or_default();
+    // rro: read-only with all that is mounted below it, such as the cgroup tree.
+    options.extend(["rbind".into(), "rro".into()]);
+    bind.set_typ(Some("bind".into())).set_source(Some(mount.destination().clone())).set_options(Some(options));
+    Some(bind)
 }
 
 /// /dev: a tmpfs with the few nodes that every program may expect (runtime-spec, "Default Devices"). It is filled
@@ -208,17 +240,29 @@ fn extra_device(guest: &Guest, dev: BorrowedFd<'_>, wanted: &oci_spec::runtime::
 
 /// /etc/hosts, /etc/hostname, /etc/resolv.conf: files of a small tmpfs, each bound over the image's own, so that the
 /// image (or the directory of `--rootfs`) is not written to.
-fn write_etc(spec: &Spec, root: BorrowedFd<'_>) -> Result<()> {
-    if spec.etc.is_empty() || sys::fs::open_in_root(root, Path::new("/etc"), OFlag::O_PATH, 0, Links::Inside).is_err() {
+fn write_etc(guest: &Guest, root: BorrowedFd<'_>) -> Result<()> {
+    let Some(resolv_conf) = guest.spec.resolv_conf.clone() else { return Ok(()) };
+    let hostname = nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default();
+    let address = guest.made.net.as_ref().filter(|_| guest.has("add-net")).map(|lease| lease.address);
+    let texts = [
+        ("/etc/hosts", crate::net::hosts(&hostname, address)),
+        ("/etc/hostname", format!("{hostname}\n")),
+        ("/etc/resolv.conf", resolv_conf),
+    ];
+    if sys::fs::open_in_root(root, Path::new("/etc"), OFlag::O_PATH, 0, Links::Inside).is_err() {
         return Ok(());
     }
     let files = sys::mount::make("tmpfs", "etc", &["mode=755"], Attr::NOSUID | Attr::NODEV | Attr::NOEXEC)?;
-    for (number, (path, text)) in spec.etc.iter().enumerate() {
+    for (number, (path, text)) in texts.iter().enumerate() {
         let name = PathBuf::from(number.to_string());
         let file = sys::fs::open_at(files.as_fd(), &name, OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY, 0o644)?;
         sys::fs::write(&file, text.as_bytes())?;
+        let at = match mounts::target(root, Path::new(path), mounts::Kind::File) {
+            // A read-only root without such a file has no place for one, and no program that misses it.
+            Err(e) if e.is(Errno::EROFS) => continue,
+            at => at?,
+        };
         let tree = sys::mount::clone_tree(files.as_fd(), &name, false)?;
-        let at = mounts::target(root, path, mounts::Kind::File)?;
         sys::mount::attach(tree.as_fd(), at.as_fd())?;
     }
     Ok(())

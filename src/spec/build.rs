@@ -96,14 +96,14 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
         .set_linux(Some(linux))
         .set_hostname(hostname(options, purpose, &network)?)
         .set_domainname(options.domainname.clone());
-    let etc =
-        if network == Network::Host { vec![] } else { vec![("/etc/resolv.conf".into(), crate::net::resolv_conf())] };
+    // With the host's network, the image's files say nothing false that the host's would not.
+    let resolv_conf = (network != Network::Host).then(crate::net::resolv_conf);
     Ok(Spec {
         oci: spec,
         root: root.root,
         network,
         seccomp: security.seccomp,
-        etc,
+        resolv_conf,
         interactive: options.interactive || purpose == Purpose::Stage,
         init: options.init,
         volatile: true,

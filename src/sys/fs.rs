@@ -91,9 +91,10 @@ pub fn rmdir(dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// EEXIST, EROFS, ENOSPC.
-pub fn symlink_at(target: &str, at: BorrowedFd<'_>, link: &Path) -> Result<()> {
+pub fn symlink_at(target: impl AsRef<Path>, at: BorrowedFd<'_>, link: &Path) -> Result<()> {
+    let target = target.as_ref();
     call(
-        || format!("symlinkat({}, {}, {})", quoted(target), fd_name(at.as_raw_fd()), path(link)),
+        || format!("symlinkat({}, {}, {})", path(target), fd_name(at.as_raw_fd()), path(link)),
         || nix::unistd::symlinkat(target, at, link),
     )
 }
@@ -166,8 +167,24 @@ pub fn umask(mask: u32) -> u32 {
 pub enum Links {
     /// Symbolic links are followed, as if `root` were `/`.
     Inside,
+    /// Symbolic links are followed as long as they stay below `root` by themselves: one that is absolute, or that
+    /// climbs above it, is refused with EXDEV.
+    Beneath,
     /// A symbolic link anywhere is refused with ELOOP.
     Refuse,
+}
+
+impl Links {
+    fn resolve(self) -> (u64, &'static str) {
+        match self {
+            Links::Inside => (libc::RESOLVE_IN_ROOT, "RESOLVE_NO_MAGICLINKS|RESOLVE_IN_ROOT"),
+            Links::Beneath => (libc::RESOLVE_BENEATH, "RESOLVE_NO_MAGICLINKS|RESOLVE_BENEATH"),
+            Links::Refuse => (
+                libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS,
+                "RESOLVE_NO_MAGICLINKS|RESOLVE_NO_SYMLINKS|RESOLVE_IN_ROOT",
+            ),
+        }
+    }
 }
 
 /// openat2(2) with RESOLVE_IN_ROOT: a path as a process inside `root` would resolve it, so that neither `..` nor an
@@ -177,15 +194,12 @@ pub enum Links {
 /// ENOENT, ENOTDIR, ELOOP, EXDEV, EAGAIN when something is being renamed meanwhile.
 pub fn open_in_root(root: BorrowedFd<'_>, file: &Path, how: OFlag, mode: u32, links: Links) -> Result<OwnedFd> {
     let how = how | OFlag::O_CLOEXEC;
-    let mut resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
-    if links == Links::Refuse {
-        resolve |= libc::RESOLVE_NO_SYMLINKS;
-    }
+    let (resolve, resolve_names) = links.resolve();
     // SAFETY: open_how is a plain C structure of integers, for which all zeroes is a valid value.
     let mut open_how: libc::open_how = unsafe { std::mem::zeroed() };
     open_how.flags = how.bits() as u32 as u64;
     open_how.mode = if how.contains(OFlag::O_CREAT) { mode as u64 } else { 0 };
-    open_how.resolve = resolve;
+    open_how.resolve = resolve | libc::RESOLVE_NO_MAGICLINKS;
     let name = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(file.as_os_str()))
         .map_err(|_| crate::error::Error::new(format!("the path {file:?} has a zero byte")))?;
     let text = || {
@@ -196,9 +210,8 @@ pub fn open_in_root(root: BorrowedFd<'_>, file: &Path, how: OFlag, mode: u32, li
         };
         let rest = flags(&(how & !OFlag::O_ACCMODE));
         let mode = if how.contains(OFlag::O_CREAT) { format!(", mode=0{mode:o}") } else { String::new() };
-        let no = if links == Links::Refuse { "|RESOLVE_NO_SYMLINKS" } else { "" };
         format!(
-            "openat2({}, {}, {{flags={access}{rest}{mode}, resolve=RESOLVE_NO_MAGICLINKS{no}|RESOLVE_IN_ROOT}}, {})",
+            "openat2({}, {}, {{flags={access}{rest}{mode}, resolve={resolve_names}}}, {})",
             root.as_raw_fd(),
             path(file),
             size_of::<libc::open_how>()
@@ -221,8 +234,36 @@ pub fn open_in_root(root: BorrowedFd<'_>, file: &Path, how: OFlag, mode: u32, li
     })
 }
 
+/// readlinkat(2) of the symbolic link that an O_PATH descriptor stands for. Looking is not part of a set-up, so neither
+/// this nor [`stat`] is recorded.
+///
+/// # Errors
+/// ENOENT when it is not a link.
+pub fn readlink(link: BorrowedFd<'_>) -> Result<std::path::PathBuf> {
+    nix::fcntl::readlinkat(link, "")
+        .map(Into::into)
+        .map_err(|e| crate::error::Error::call(format!("readlinkat({}, \"\")", link.as_raw_fd()), e))
+}
+
+/// fstat(2).
+///
+/// # Errors
+/// None in practice.
+pub fn stat(fd: BorrowedFd<'_>) -> Result<nix::sys::stat::FileStat> {
+    nix::sys::stat::fstat(fd).map_err(|e| crate::error::Error::call(format!("fstat({})", fd.as_raw_fd()), e))
+}
+
 /// Takes ownership of a descriptor that the kernel has just handed to this process (SCM_RIGHTS).
 pub fn adopt(fd: RawFd) -> OwnedFd {
     // SAFETY: the only caller passes what recvmsg(2) has installed a moment ago, which nobody else owns.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// getxattr(2): does the file have this extended attribute?
+pub fn has_xattr(file: &Path, name: &std::ffi::CStr) -> bool {
+    let Ok(file) = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(file.as_os_str())) else {
+        return false;
+    };
+    // SAFETY: both names are live C strings; with a size of zero nothing is written.
+    unsafe { libc::getxattr(file.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
 }

@@ -77,12 +77,15 @@ impl Attr {
     pub const NOATIME: Attr = Attr(0x10);
     /// Access times are always updated.
     pub const STRICTATIME: Attr = Attr(0x20);
+    /// All bits about access times: to set one of them, these are cleared (mount_setattr(2)).
+    pub const ATIME: Attr = Attr(0x70);
     /// Access times of directories are not updated.
     pub const NODIRATIME: Attr = Attr(0x80);
     /// Symbolic links on it are not followed.
     pub const NOSYMFOLLOW: Attr = Attr(0x200000);
 
-    const NAMES: [(Attr, &'static str); 8] = [
+    const NAMES: [(Attr, &'static str); 9] = [
+        (Attr::ATIME, "MOUNT_ATTR__ATIME"),
         (Attr::RDONLY, "MOUNT_ATTR_RDONLY"),
         (Attr::NOSUID, "MOUNT_ATTR_NOSUID"),
         (Attr::NODEV, "MOUNT_ATTR_NODEV"),
@@ -98,9 +101,27 @@ impl Attr {
         self.0 & other.0 == other.0
     }
 
+    /// These bits without those of `other`.
+    pub fn without(self, other: Attr) -> Attr {
+        Attr(self.0 & !other.0)
+    }
+
     fn names(self) -> String {
-        let names: Vec<_> = Attr::NAMES.iter().filter(|(a, _)| self.has(*a)).map(|(_, n)| *n).collect();
+        let mut rest = self.0;
+        let mut names = Vec::new();
+        for (attr, name) in Attr::NAMES {
+            if rest & attr.0 == attr.0 {
+                rest &= !attr.0;
+                names.push(name);
+            }
+        }
         if names.is_empty() { "0".into() } else { names.join("|") }
+    }
+}
+
+impl std::ops::BitOrAssign for Attr {
+    fn bitor_assign(&mut self, other: Attr) {
+        self.0 |= other.0;
     }
 }
 
@@ -207,18 +228,64 @@ struct MountAttr {
     userns_fd: u64,
 }
 
+/// Whether a mount tells its peers of mounts made below it, and hears of theirs (mount_namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// Neither.
+    Private,
+    /// It hears, and tells nobody.
+    Slave,
+    /// Both.
+    Shared,
+    /// Neither, and it cannot be bound elsewhere.
+    Unbindable,
+}
+
+impl Propagation {
+    fn flag(self) -> MsFlags {
+        match self {
+            Propagation::Private => MsFlags::MS_PRIVATE,
+            Propagation::Slave => MsFlags::MS_SLAVE,
+            Propagation::Shared => MsFlags::MS_SHARED,
+            Propagation::Unbindable => MsFlags::MS_UNBINDABLE,
+        }
+    }
+}
+
 /// mount_setattr(2) (Linux 5.12): sets and clears attributes of a mount, or of all mounts below it.
 ///
 /// # Errors
 /// EPERM when an attribute is locked (it came from a more privileged mount namespace), ENOSYS before 5.12.
 pub fn set_attr(mount: BorrowedFd<'_>, set: Attr, clear: Attr, recursive: bool) -> Result<()> {
+    change(mount, set, clear, None, recursive)
+}
+
+/// As [`set_attr`], and in the same call another propagation. What is not named stays as it is, so flags that a user
+/// namespace has locked (nosuid on the host's /tmp, say) are kept.
+///
+/// # Errors
+/// As [`set_attr`].
+pub fn change(
+    mount: BorrowedFd<'_>,
+    set: Attr,
+    clear: Attr,
+    propagation: Option<Propagation>,
+    recursive: bool,
+) -> Result<()> {
     let fd = mount.as_raw_fd();
-    let attr = MountAttr { attr_set: set.0, attr_clr: clear.0, propagation: 0, userns_fd: 0 };
+    let flag = propagation.map(Propagation::flag);
+    let attr = MountAttr {
+        attr_set: set.0,
+        attr_clr: clear.0,
+        propagation: flag.map_or(0, |f| f.bits() as u64),
+        userns_fd: 0,
+    };
     let how = libc::AT_EMPTY_PATH as u32 | if recursive { AT_RECURSIVE } else { 0 };
     let text = || {
         let deep = if recursive { "|AT_RECURSIVE" } else { "" };
+        let propagation = flag.map_or("0 /* MS_??? */".into(), |f| flags(&f));
         format!(
-            "mount_setattr({fd}, \"\", AT_EMPTY_PATH{deep}, {{attr_set={}, attr_clr={}, propagation=0 /* MS_??? */, userns_fd=0}}, 32)",
+            "mount_setattr({fd}, \"\", AT_EMPTY_PATH{deep}, {{attr_set={}, attr_clr={}, propagation={propagation}, userns_fd=0}}, 32)",
             set.names(),
             clear.names()
         )

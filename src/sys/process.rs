@@ -31,6 +31,9 @@ impl Returned for Fork {
     }
 }
 
+/// linux/sched.h. libc's constant of this name is an int, too small for it, and therefore 0.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// clone3(2): fork into new namespaces and, on cgroup v2, straight into a cgroup (a later move costs milliseconds).
 ///
 /// # Errors
@@ -41,7 +44,7 @@ pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<
     // SAFETY: clone_args is a plain C structure of integers, for which all zeroes is a valid value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     if let Some(fd) = cgroup {
-        bits |= libc::CLONE_INTO_CGROUP as u64;
+        bits |= CLONE_INTO_CGROUP;
         args.cgroup = fd.as_raw_fd() as u64;
     }
     args.flags = bits;
@@ -63,7 +66,11 @@ pub fn clone3(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<
         // SAFETY: no CLONE_VM and no stack, so this is fork(2): the child runs on its own copy of all memory. The
         // process has one thread (the runner's rule), so no lock can be held by a thread that is not copied.
         match check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })? {
-            0 => Ok(Fork::Child),
+            0 => {
+                // The listener is a copy of the parent's, which has this call recorded already.
+                super::trace::listen(None);
+                Ok(Fork::Child)
+            }
             pid => Ok(Fork::Parent {
                 pid: Pid::from_raw(pid as i32),
                 // SAFETY: on success the kernel has stored a new descriptor there, which nobody else owns.
@@ -316,12 +323,9 @@ pub fn pending_stop(signals: BorrowedFd<'_>) -> Option<i32> {
     [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal).then_some(signal)
 }
 
-/// Is CAP_SYS_ADMIN among the effective capabilities (capget(2))?
-pub fn has_cap_sys_admin() -> bool {
-    const CAP_SYS_ADMIN: u32 = 21;
-    let header = [0x2008_0522_u32, 0]; // _LINUX_CAPABILITY_VERSION_3, this process
-    let mut data = [0u32; 6]; // effective, permitted, inheritable: low halves, then high ones
-    // SAFETY: header and data have the sizes that version 3 of the interface wants.
-    let r = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()) };
-    r == 0 && data[0] & (1 << CAP_SYS_ADMIN) != 0
+/// Has that child been stopped by a signal, since we last asked (waitid(2), WSTOPPED)?
+pub fn has_stopped(pidfd: BorrowedFd<'_>) -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    let status = waitid(Id::PIDFd(pidfd), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
+    matches!(status, Ok(WaitStatus::Stopped(..)))
 }

@@ -1,0 +1,104 @@
+//! The type `cgroup` of the runtime-spec: "whatever cgroups this machine has". That is one cgroup2 file system on v2; on
+//! v1 a tmpfs with one directory for each hierarchy. Made in a cgroup namespace, they show the container's own part.
+
+use super::Options;
+use crate::error::Result;
+use crate::sys;
+use crate::sys::mount::Attr;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Makes it and attaches it to `at`.
+///
+/// # Errors
+/// When a mount fails.
+pub(super) fn mount(at: BorrowedFd<'_>, options: &Options) -> Result<()> {
+    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let hierarchies = hierarchies(&text);
+    let attr = options.set | options.deep_set;
+    let first = match hierarchies.as_slice() {
+        // Nobody can tell (no /proc), or there is only v2.
+        [] => return unified(attr).and_then(|fs| sys::mount::attach(fs.as_fd(), at)),
+        [first, ..] => first,
+    };
+    let first_mount = match make(first, attr) {
+        // The cgroup namespace belongs to the host (there is none of our own), and so only the host may show it whole.
+        Err(e) if e.is(Errno::EPERM) => return hosts(at, attr),
+        made => made?,
+    };
+    let all = sys::mount::make("tmpfs", "cgroup", &["mode=755"], attr.without(Attr::RDONLY))?;
+    // Attached before anything is mounted in it: until Linux 6.15 nothing could be attached to a detached mount.
+    sys::mount::attach(all.as_fd(), at)?;
+    place(&all, first, &first_mount)?;
+    for hierarchy in &hierarchies[1..] {
+        place(&all, hierarchy, &make(hierarchy, attr)?)?;
+    }
+    if attr.has(Attr::RDONLY) {
+        sys::mount::set_attr(all.as_fd(), Attr::RDONLY, Attr::default(), false)?;
+    }
+    Ok(())
+}
+
+fn unified(attr: Attr) -> Result<OwnedFd> {
+    match sys::mount::make("cgroup2", "cgroup", &[], attr) {
+        Err(e) if e.is(Errno::EPERM) => hosts_tree(attr),
+        made => made,
+    }
+}
+
+fn hosts(at: BorrowedFd<'_>, attr: Attr) -> Result<()> {
+    sys::mount::attach(hosts_tree(attr)?.as_fd(), at)
+}
+
+fn hosts_tree(attr: Attr) -> Result<OwnedFd> {
+    let tree = sys::mount::clone_tree(AT_FDCWD, Path::new("/sys/fs/cgroup"), true)?;
+    sys::mount::set_attr(tree.as_fd(), attr | Attr::RDONLY, Attr::default(), true)?;
+    Ok(tree)
+}
+
+/// One hierarchy of /proc/PID/cgroup: its controllers, or `name=…`, or nothing for v2 beside v1.
+fn make(controllers: &str, attr: Attr) -> Result<OwnedFd> {
+    match controllers {
+        "" => sys::mount::make("cgroup2", "cgroup2", &[], attr),
+        named if named.starts_with("name=") => sys::mount::make("cgroup", "cgroup", &["none", named], attr),
+        list => sys::mount::make("cgroup", "cgroup", &list.split(',').collect::<Vec<_>>(), attr),
+    }
+}
+
+fn place(all: &OwnedFd, controllers: &str, hierarchy: &OwnedFd) -> Result<()> {
+    let directory = directory(controllers);
+    sys::fs::mkdir_at(all.as_fd(), Path::new(directory), 0o755)?;
+    let at = sys::fs::open_at(all.as_fd(), Path::new(directory), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
+    sys::mount::attach(hierarchy.as_fd(), at.as_fd())?;
+    for alias in controllers.split(',').filter(|_| directory.contains(',')) {
+        sys::fs::symlink_at(directory, all.as_fd(), Path::new(alias))?;
+    }
+    Ok(())
+}
+
+fn directory(controllers: &str) -> &str {
+    match controllers {
+        "" => "unified",
+        list => list.strip_prefix("name=").unwrap_or(list),
+    }
+}
+
+/// The hierarchies, or none where there is only v2.
+fn hierarchies(proc_self_cgroup: &str) -> Vec<&str> {
+    let all: Vec<&str> = proc_self_cgroup.lines().filter_map(|line| line.split(':').nth(1)).collect();
+    if all.iter().all(|controllers| controllers.is_empty()) { vec![] } else { all }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_v1_has_hierarchies() {
+        assert_eq!(hierarchies("0::/user.slice\n"), Vec::<&str>::new());
+        assert_eq!(hierarchies("2:cpu,cpuacct:/\n1:name=systemd:/\n0::/\n"), ["cpu,cpuacct", "name=systemd", ""]);
+        assert_eq!(["cpu,cpuacct", "name=systemd", ""].map(directory), ["cpu,cpuacct", "systemd", "unified"]);
+    }
+}

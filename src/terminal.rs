@@ -1,0 +1,82 @@
+//! The container's own terminal (`-t`): a pair from the container's own devpts. The slave becomes the controlling
+//! terminal of its session, its standard streams and its /dev/console; the master goes to the parent, which relays it.
+//! Nothing of the host's terminal comes in, so nothing can be typed into it (TIOCSTI) from inside.
+
+use crate::error::{Error, Result};
+use crate::spawn::Guest;
+use crate::stdio::Streams;
+use crate::sys::fs::{Links, Node};
+use crate::sys::{exec, fs, mount, process, tty};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Gives the container its terminal, if it is to have one. For `pivot-root`, once the new /dev and /dev/pts are there
+/// and /dev can be written to, and while mounting is still allowed.
+///
+/// # Errors
+/// When there is no devpts at /dev/pts, or what is there is none.
+pub fn inside(guest: &mut Guest) -> Result<()> {
+    let Streams::Terminal(size) = guest.stdio else { return Ok(()) };
+    let root = fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+    let master = open_master(root.as_fd())?;
+    tty::unlock(master.as_fd())?;
+    let slave = tty::peer(master.as_fd())?;
+    if let Some(size) = size {
+        tty::set_size(slave.as_fd(), size)?;
+    }
+    tty::copy_utf8(exec::inherited(0), slave.as_fd())?;
+    own(guest, slave.as_fd())?;
+    // Only who leads a session without a terminal can get one.
+    process::setsid()?;
+    tty::make_controlling(slave.as_fd())?;
+    for stream in 0..3 {
+        exec::dup_to(std::os::fd::AsRawFd::as_raw_fd(&slave), stream)?;
+    }
+    bind_console(root.as_fd(), slave.as_fd())?;
+    guest.send_terminal(master.as_fd())
+}
+
+fn open_master(root: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let how = OFlag::O_RDWR | OFlag::O_NOCTTY;
+    let master = fs::open_in_root(root, Path::new("dev/pts/ptmx"), how, 0, Links::Refuse).map_err(|e| {
+        e.explain(
+            Errno::ENOENT,
+            "the container has no devpts at /dev/pts",
+            "leave out -t, or give it the mount: type devpts at /dev/pts",
+        )
+    })?;
+    let status = nix::sys::stat::fstat(&master).map_err(|e| Error::call("fstat(/dev/pts/ptmx)", e))?;
+    let system = nix::sys::statfs::fstatfs(&master).map_err(|e| Error::call("fstatfs(/dev/pts/ptmx)", e))?;
+    if system.filesystem_type() != nix::sys::statfs::DEVPTS_SUPER_MAGIC || status.st_rdev != libc::makedev(5, 2) {
+        return Err(Error::new("/dev/pts/ptmx is no pseudo-terminal multiplexer")
+            .why("something else is mounted at /dev/pts, and what is opened there is not what it seems"));
+    }
+    Ok(master)
+}
+
+/// Who runs as an ordinary user can open /dev/tty and /dev/stdout only when the terminal is theirs.
+fn own(guest: &mut Guest, slave: BorrowedFd<'_>) -> Result<()> {
+    let uid = guest.user()?.uid;
+    match tty::give_to(slave, uid) {
+        // A user that the user namespace does not map: `drop-caps` says it better.
+        Err(e) if e.is(Errno::EINVAL) => Ok(()),
+        other => other,
+    }
+}
+
+/// /dev/console is the terminal too, as in docker. Both sides are descriptors: a path could have been exchanged by
+/// somebody who shares the root file system (CVE-2025-52565).
+fn bind_console(root: BorrowedFd<'_>, slave: BorrowedFd<'_>) -> Result<()> {
+    let dev = fs::open_in_root(root, Path::new("dev"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0, Links::Refuse)?;
+    match fs::mknod_at(dev.as_fd(), Path::new("console"), Node::File, 0o600) {
+        Err(e) if e.is(Errno::EROFS) => return Ok(()),
+        Err(e) if !e.is(Errno::EEXIST) => return Err(e),
+        _ => {}
+    }
+    let at = fs::open_at(dev.as_fd(), Path::new("console"), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
+    let terminal = mount::clone_tree(slave, Path::new(""), false)?;
+    // On a symbolic link (O_PATH with O_NOFOLLOW opens the link itself) the kernel refuses to mount.
+    mount::attach(terminal.as_fd(), at.as_fd())
+}
