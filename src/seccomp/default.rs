@@ -309,6 +309,7 @@ fn section(a: usize, granted: Set) -> Section<'static> {
 }
 
 /// The profile in OCI's words, for whoever wants to read it or hand it on.
+#[allow(dead_code)] // so far only the tests read it
 pub fn profile(granted: Set) -> oci::LinuxSeccomp {
     let words = |list: &str| list.split_whitespace().map(String::from).collect::<Vec<_>>();
     let mut names: Vec<String> = ALWAYS.iter().flat_map(|list| words(list)).collect();
@@ -333,6 +334,7 @@ pub fn profile(granted: Set) -> oci::LinuxSeccomp {
     all
 }
 
+#[allow(dead_code)] // as `profile`
 fn syscall(names: Vec<String>, rule: &Rule<'_>) -> oci::LinuxSyscall {
     use oci::LinuxSeccompOperator as O;
     let arg = |test: &Test| {

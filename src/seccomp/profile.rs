@@ -154,3 +154,78 @@ pub(super) fn version(text: &str) -> Option<(u32, u32)> {
     let (major, rest) = text.split_once('.')?;
     Some((digits(major).filter(|_| major.chars().all(|c| c.is_ascii_digit()))?, digits(rest)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{
+        "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1,
+        "archMap": [
+            {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]},
+            {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": ["SCMP_ARCH_ARM"]},
+            {"architecture": "SCMP_ARCH_RISCV64", "subArchitectures": null}
+        ],
+        "syscalls": [
+            {"names": ["read", "write"], "action": "SCMP_ACT_ALLOW", "args": null, "comment": "", "includes": {}, "excludes": {}},
+            {"name": "ptrace", "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "4.8"}},
+            {"names": ["bpf"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYS_ADMIN", "CAP_BPF"]}},
+            {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "excludes": {"caps": ["CAP_SYS_ADMIN"]}},
+            {"names": ["arch_prctl"], "action": "SCMP_ACT_ALLOW", "includes": {"arches": ["amd64", "x32"]}},
+            {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "excludes": {"arches": ["s390", "s390x"]},
+             "args": [{"index": 0, "value": 2114060288, "op": "SCMP_CMP_MASKED_EQ"}]}
+        ]
+    }"#;
+
+    fn names(granted: &[u8], arch: Arch, kernel: (u32, u32)) -> String {
+        let machine = Machine { granted: Set::of(granted), arch, kernel: Some(kernel) };
+        let profile = parse(TEXT.as_bytes(), &machine).unwrap();
+        profile.syscalls().iter().flatten().flat_map(|s| s.names().clone()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn conditions_are_the_containers_and_the_machines() {
+        assert_eq!(names(&[], Arch::X86_64, (6, 1)), "read write ptrace clone3 arch_prctl clone");
+        assert_eq!(names(&[], Arch::Aarch64, (4, 7)), "read write clone3 clone");
+        assert_eq!(names(&[caps::SYS_ADMIN], Arch::Aarch64, (4, 8)), "read write ptrace clone");
+        assert_eq!(names(&[caps::SYS_ADMIN, caps::BPF], Arch::Aarch64, (5, 0)), "read write ptrace bpf clone");
+    }
+
+    #[test]
+    fn the_map_gives_the_architectures_of_this_one() {
+        let machine = Machine { granted: Set::EMPTY, arch: Arch::Aarch64, kernel: None };
+        let profile = parse(TEXT.as_bytes(), &machine).unwrap();
+        let arches = vec![oci::Arch::ScmpArchAarch64, oci::Arch::ScmpArchArm];
+        assert_eq!(profile.architectures(), &Some(arches));
+    }
+
+    #[test]
+    fn errors_name_the_file_and_the_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("p.json");
+        let error = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let e = load(&file, Set::DOCKER).unwrap_err();
+            assert!(e.hint.is_some());
+            e.what.split_once("p.json: ").expect("the file is named").1.to_string()
+        };
+        assert!(error("{\n \"defaultAction\": \"SCMP_ACT_NO\"\n}").contains("line 2 column 32"));
+        assert!(error("{}").contains("missing field `defaultAction`"));
+        let one = |call: &str| format!("{{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{call}]}}");
+        let both = one(r#"{"action": "SCMP_ACT_ALLOW", "name": "a", "names": ["b"]}"#);
+        assert_eq!(error(&both), "syscalls[0]: both `name` and `names`");
+        let version = one(r#"{"action": "SCMP_ACT_ALLOW", "names": ["a"], "includes": {"minKernel": "new"}}"#);
+        assert_eq!(error(&version), "syscalls[0]: minKernel \"new\" is no version");
+        let notify = one(r#"{"action": "SCMP_ACT_NOTIFY", "names": ["mkdir"]}"#);
+        assert!(error(&notify).contains("SCMP_ACT_NOTIFY for mkdir"));
+        assert!(load(&dir.path().join("none"), Set::EMPTY).unwrap_err().is(nix::errno::Errno::ENOENT));
+    }
+
+    #[test]
+    fn versions() {
+        assert_eq!(version("6.1.0-13-amd64"), Some((6, 1)));
+        assert_eq!(version("5.10-rc1"), Some((5, 10)));
+        assert_eq!(version("x.1"), None);
+        assert_eq!(version("6"), None);
+    }
+}

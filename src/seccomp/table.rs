@@ -54,7 +54,7 @@ const fn compare(a: &[u8], b: &[u8]) -> i32 {
 /// Sorted by name; the numbers in the order of [`Arch`]. x32's are without its marker bit, arm's own calls
 /// (`__ARM_NR_*`) begin at 0xf0000.
 #[rustfmt::skip]
-pub const CALLS: [(&str, [u32; 5]); 485] = [
+pub static CALLS: [(&str, [u32; 5]); 485] = [
     // name                     x86-64   i386    x32  arm64    arm
     ("_llseek",                [   NO,   140,    NO,    NO,   140]),
     ("_newselect",             [   NO,   142,    NO,    NO,   142]),

@@ -75,10 +75,11 @@ pub fn bounding_has(number: u8) -> Option<bool> {
 /// EPERM without CAP_SETPCAP.
 pub fn bounding_drop(number: u8) -> Result<()> {
     let text = || format!("prctl(PR_CAPBSET_DROP, {})", caps::name(number));
-    // SAFETY: takes integers only.
-    call(text, || {
+    let make = || {
+        // SAFETY: takes integers only.
         check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number), 0, 0, 0) }.into()).map(drop)
-    })
+    };
+    call(text, make)
 }
 
 /// PR_CAP_AMBIENT_CLEAR_ALL.

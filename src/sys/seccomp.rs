@@ -22,8 +22,8 @@ pub fn set_filter(program: &[Instruction], flags: u32) -> Result<()> {
         let names = if names.is_empty() { "0".to_string() } else { names.join("|") };
         format!("seccomp(SECCOMP_SET_MODE_FILTER, {names}, {{len={}, filter={:p}}})", program.len(), program.as_ptr())
     };
-    // SAFETY: `fprog` describes a live slice of instructions laid out as `struct sock_filter`; the kernel copies it.
     call(text, || {
+        // SAFETY: `fprog` describes a live slice of instructions laid out as `struct sock_filter`; the kernel copies it.
         check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, u64::from(flags), &raw const fprog) })
             .map(drop)
     })
