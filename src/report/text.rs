@@ -367,7 +367,13 @@ mod tests {
             name: "join-cgroup",
             lack: Lack { reason: "it is not yours".into(), remedy: "ask for it".into() },
         });
-        report.prove([super::super::Proof { claim: "20 %".into(), measured: "19.8 %".into(), held: true }]);
+        report.prove([super::super::Proof {
+            primitive: "limit-cpu".into(),
+            claim: "20 %".into(),
+            measured: vec!["19.8 %".into()],
+            held: true,
+            unproved: None,
+        }]);
         insta::assert_snapshot!(report.text(Style::plain()), @r#"
         ● set-hostname  UTS namespace: a hostname of its own
           UTS namespace       1 → 2
