@@ -11,6 +11,7 @@ use crate::sys::{exec, fs, process, signal, tty};
 use crate::{init, program, users, workdir};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::statfs::FsType;
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -145,9 +146,9 @@ fn streams(guest: &mut Guest) -> Result<()> {
 /// A program that opens /dev/stdout anew (nginx's logs, say) needs to own the pipe behind it. A pipe is nobody else's;
 /// a file of the host's is, so that stays as it is.
 fn own_pipe(fd: std::os::fd::RawFd, uid: u32) {
-    const PIPEFS_MAGIC: i64 = 0x5049_5045;
+    const PIPEFS_MAGIC: FsType = FsType(0x5049_5045);
     let fd = exec::inherited(fd);
-    let is_pipe = || nix::sys::statfs::fstatfs(fd).is_ok_and(|s| s.filesystem_type().0 as i64 == PIPEFS_MAGIC);
+    let is_pipe = || nix::sys::statfs::fstatfs(fd).is_ok_and(|s| s.filesystem_type() == PIPEFS_MAGIC);
     if uid != 0 && is_pipe() {
         // EPERM and EINVAL: not ours to give, or a user that is not mapped. Then it works only as it is.
         let _ = tty::give_to(fd, uid);
