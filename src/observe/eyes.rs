@@ -68,7 +68,7 @@ impl Eyes {
 
     fn namespaces(&self, seen: &mut Snapshot) {
         for fact in Fact::ALL {
-            let Some((name, _)) = fact.namespace() else { continue };
+            let Some((name, ..)) = fact.namespace() else { continue };
             // `pid:[4026531836]`; no such link on a kernel without that kind.
             let Ok(link) = readlinkat(&self.own, format!("ns/{name}").as_str()) else { continue };
             let link = link.to_string_lossy();

@@ -143,17 +143,17 @@ impl Fact {
         matches!(self, Fact::CapEff | Fact::CapPrm | Fact::CapInh | Fact::CapBnd | Fact::CapAmb)
     }
 
-    /// Is it a namespace: its name in /proc/PID/ns, and nsenter(1)'s option.
-    pub fn namespace(self) -> Option<(&'static str, &'static str)> {
+    /// Is it a namespace: its name in /proc/PID/ns, and nsenter(1)'s option, long and short.
+    pub fn namespace(self) -> Option<(&'static str, &'static str, &'static str)> {
         match self {
-            Fact::UserNs => Some(("user", "--user")),
-            Fact::PidNs => Some(("pid", "--pid")),
-            Fact::CgroupNs => Some(("cgroup", "--cgroup")),
-            Fact::MntNs => Some(("mnt", "--mount")),
-            Fact::UtsNs => Some(("uts", "--uts")),
-            Fact::IpcNs => Some(("ipc", "--ipc")),
-            Fact::NetNs => Some(("net", "--net")),
-            Fact::TimeNs => Some(("time", "--time")),
+            Fact::UserNs => Some(("user", "--user", "-U")),
+            Fact::PidNs => Some(("pid", "--pid", "-p")),
+            Fact::CgroupNs => Some(("cgroup", "--cgroup", "-C")),
+            Fact::MntNs => Some(("mnt", "--mount", "-m")),
+            Fact::UtsNs => Some(("uts", "--uts", "-u")),
+            Fact::IpcNs => Some(("ipc", "--ipc", "-i")),
+            Fact::NetNs => Some(("net", "--net", "-n")),
+            Fact::TimeNs => Some(("time", "--time", "-T")),
             _ => None,
         }
     }

@@ -64,6 +64,7 @@ impl Primitive for FullRun {
         let path = c(file.as_os_str().as_bytes())?;
         let argv = spec.args().iter().map(|a| c(a.as_bytes())).collect::<Result<Vec<_>>>()?;
         let env = env.iter().map(|v| c(v.as_bytes())).collect::<Result<Vec<_>>>()?;
+        crate::seccomp::load_late(guest)?;
         if let Some(copy) = guest.init {
             let argv = [&[c(init::NAME.as_bytes())?, path][..], &argv].concat();
             return Err(exec::execute(exec::inherited(copy), &argv, &env));
