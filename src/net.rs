@@ -16,7 +16,7 @@ mod nftables;
 mod resolver;
 
 pub use look::{Outside, Seen, look};
-pub use resolver::{hosts, resolv_conf};
+pub use resolver::{LOCALHOST, hosts_line, resolv_conf};
 
 use crate::error::{Error, Result};
 use crate::journal::Made;

@@ -25,7 +25,8 @@ pub struct Spec {
     pub network: Network,
     /// Which system calls it may make.
     pub seccomp: Seccomp,
-    /// Text for /etc/hosts, /etc/hostname and /etc/resolv.conf (path below the root, content); bound over the image's.
+    /// Text for /etc/hosts (to which the container's own line is added), /etc/hostname (empty: its id) and
+    /// /etc/resolv.conf (path below the root, content); bound over the image's.
     pub etc: Vec<(PathBuf, String)>,
     /// Is the standard input the caller's (`-i`), or /dev/null?
     pub interactive: bool,

@@ -140,7 +140,7 @@ fn fill(guest: &mut Guest, root: BorrowedFd<'_>) -> Result<()> {
             mounts::apply(root, mount)?;
         }
     }
-    write_etc(spec, root)
+    write_etc(guest, root)
 }
 
 /// In a user namespace proc may be made only with a PID namespace of one's own, and sysfs only with a network namespace:
@@ -240,7 +240,8 @@ fn extra_device(guest: &Guest, dev: BorrowedFd<'_>, wanted: &oci_spec::runtime::
 
 /// /etc/hosts, /etc/hostname, /etc/resolv.conf: files of a small tmpfs, each bound over the image's own, so that the
 /// image (or the directory of `--rootfs`) is not written to.
-fn write_etc(spec: &Spec, root: BorrowedFd<'_>) -> Result<()> {
+fn write_etc(guest: &Guest, root: BorrowedFd<'_>) -> Result<()> {
+    let spec = guest.spec;
     if spec.etc.is_empty() || sys::fs::open_in_root(root, Path::new("/etc"), OFlag::O_PATH, 0, Links::Inside).is_err() {
         return Ok(());
     }
@@ -248,7 +249,7 @@ fn write_etc(spec: &Spec, root: BorrowedFd<'_>) -> Result<()> {
     for (number, (path, text)) in spec.etc.iter().enumerate() {
         let name = PathBuf::from(number.to_string());
         let file = sys::fs::open_at(files.as_fd(), &name, OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY, 0o644)?;
-        sys::fs::write(&file, text.as_bytes())?;
+        sys::fs::write(&file, complete(guest, path, text).as_bytes())?;
         let at = match mounts::target(root, path, mounts::Kind::File) {
             // A read-only root without such a file has no place for one, and no program that misses it.
             Err(e) if e.is(Errno::EROFS) => continue,
@@ -258,6 +259,16 @@ fn write_etc(spec: &Spec, root: BorrowedFd<'_>) -> Result<()> {
         sys::mount::attach(tree.as_fd(), at.as_fd())?;
     }
     Ok(())
+}
+
+/// What is only known once there is a container: its id, which is its name if it has no other, and its address.
+fn complete(guest: &Guest, path: &Path, text: &str) -> String {
+    let name = guest.spec.oci.hostname().as_deref().unwrap_or(&guest.made.id);
+    match (path.to_str(), &guest.made.net) {
+        (Some("/etc/hostname"), _) if text.is_empty() => format!("{name}\n"),
+        (Some("/etc/hosts"), Some(lease)) => format!("{text}{}", crate::net::hosts_line(lease.address, name)),
+        _ => text.into(),
+    }
 }
 
 static LESSON: Lesson = Lesson {

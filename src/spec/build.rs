@@ -86,6 +86,8 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
     }
     let mut process = process(options, purpose, root.image.as_ref())?;
     process.set_capabilities(Some(caps)).set_no_new_privileges(Some(security.no_new_privileges));
+    let hostname = hostname(options, purpose, &network)?;
+    let etc = etc(&network, hostname.as_deref());
     let mut oci_root = oci::Root::default();
     oci_root.set_path("rootfs".into()).set_readonly(Some(options.read_only));
     let mut spec = oci::Spec::default();
@@ -93,10 +95,8 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
         .set_root(Some(oci_root))
         .set_mounts(Some(mounts))
         .set_linux(Some(linux))
-        .set_hostname(hostname(options, purpose, &network)?)
+        .set_hostname(hostname)
         .set_domainname(options.domainname.clone());
-    let etc =
-        if network == Network::Host { vec![] } else { vec![("/etc/resolv.conf".into(), crate::net::resolv_conf())] };
     Ok(Spec {
         oci: spec,
         root: root.root,
@@ -189,6 +189,19 @@ fn hostname(options: &Options, purpose: Purpose, network: &Network) -> Result<Op
         // The short id, which is only known when it starts.
         (None, Purpose::Run) => Ok(None),
     }
+}
+
+/// The files by which a container knows itself and others; what only a start knows (address, id) is added there. With
+/// the host's network they are the host's as they are.
+fn etc(network: &Network, hostname: Option<&str>) -> Vec<(PathBuf, String)> {
+    let hosts_own = |path: &str| std::fs::read_to_string(path).ok();
+    let (resolv_conf, hosts) = match network {
+        Network::Host => (hosts_own("/etc/resolv.conf"), hosts_own("/etc/hosts")),
+        _ => (Some(crate::net::resolv_conf()), Some(crate::net::LOCALHOST.into())),
+    };
+    let hostname = Some(hostname.map_or_else(String::new, |name| format!("{name}\n")));
+    let files = [("/etc/resolv.conf", resolv_conf), ("/etc/hosts", hosts), ("/etc/hostname", hostname)];
+    files.into_iter().filter_map(|(path, text)| Some((path.into(), text?))).collect()
 }
 
 fn namespaces(network: &Network, userns: bool) -> Vec<oci::LinuxNamespace> {
