@@ -13,6 +13,7 @@ pub use trace::{Several, Trace};
 
 use crate::observe::{Change, Fact, Snapshot, diff, hand_over};
 use crate::primitive::{LIST, Lack, Primitive, number};
+use crate::prove::Proof;
 use crate::spawn::{Side, Watcher};
 use crate::spec::Spec;
 use nix::unistd::Pid;
@@ -53,17 +54,6 @@ impl Who {
             Who::Child => "child",
         }
     }
-}
-
-/// What is measured to prove that a limit holds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Proof {
-    /// What should be so.
-    pub claim: String,
-    /// What was measured.
-    pub measured: String,
-    /// Is it so?
-    pub held: bool,
 }
 
 /// What one primitive did.

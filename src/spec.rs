@@ -53,8 +53,8 @@ pub enum Seccomp {
     Unconfined,
     /// Those of the built-in profile.
     Default,
-    /// Those of a profile in docker's JSON format.
-    File(PathBuf),
+    /// Those of a profile of the user's, compiled as soon as it is read: a mistake in it is told before anything is made.
+    Profile(Box<crate::seccomp::Filter>),
 }
 
 /// How a container is wired.
@@ -129,6 +129,12 @@ impl Spec {
     /// The command and its arguments; empty when a stage has none.
     pub fn args(&self) -> &[String] {
         self.process().and_then(|p| p.args().as_deref()).unwrap_or_default()
+    }
+
+    /// The capabilities that no process of the container can exceed.
+    pub fn bounding(&self) -> crate::caps::Set {
+        let caps = self.process().and_then(|p| p.capabilities().as_ref());
+        caps.and_then(|c| c.bounding().as_ref()).map_or(crate::caps::Set::EMPTY, Into::into)
     }
 
     /// Is the container's root a user of ours rather than the host's root?

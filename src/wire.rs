@@ -30,6 +30,8 @@ pub enum FromGuest {
     },
     /// The other end of the container's terminal travels with this frame.
     Terminal,
+    /// What an experiment has measured ([`crate::prove`]).
+    Measured(serde_json::Value),
     /// All is set up; execve is next, once the parent says so.
     Ready,
     /// It failed.

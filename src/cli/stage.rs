@@ -27,7 +27,7 @@ pub fn command(primitive: &'static dyn Primitive) -> Command {
         c.after_help(format!("`boxwright explain {name}` tells what it is and why."))
             .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Print help"))
             .arg(switch("all", "Report every primitive, not only this stage's"))
-            .arg(switch("prove", "Measure the effect, and not only read the setting"))
+            .arg(switch("prove", "Measure the effect, and not only read the setting (exit code 1: it has none)"))
             .arg(Arg::new("report-file").long("report-file").value_name("FILE").help("Write the report there"))
             .arg(
                 Arg::new("command")
@@ -77,12 +77,39 @@ pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose,
     let stdio = Stdio::prepare(&spec)?;
     let interrupt = Some(signals.as_fd());
     let job = Job { spec: &spec, state, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
+    let proved = prove(name, matches, &job, report.as_deref())?;
     let mut running = spawn::start(&job)?;
     let end = foreground::attend(&mut running, &signals, stdio);
     let finished = running.finish();
     let end = end?;
     finished?;
-    Ok(ExitCode::from(end.exit_code()))
+    // A proof that is no proof is a failure, unless the command has already had one of its own.
+    Ok(ExitCode::from(if proved { end.exit_code() } else { end.exit_code().max(1) }))
+}
+
+/// `--prove`: measures this stage's primitive, or with `--all` every one of the prefix, before the start that is
+/// reported. Does all that was asked for hold?
+fn prove(name: &str, matches: &ArgMatches, job: &Job<'_>, report: Option<&RefCell<Report>>) -> Result<bool> {
+    let asked = |flag| matches.try_get_one::<bool>(flag).ok().flatten().is_some_and(|on| *on);
+    if !asked("prove") {
+        return Ok(true);
+    }
+    let wanted = |p: &&&'static dyn Primitive| {
+        p.name() == name || asked("all") && job.prefix.iter().any(|q| q.name() == p.name())
+    };
+    let mut proofs = Vec::new();
+    for primitive in LIST.iter().filter(wanted) {
+        proofs.extend(crate::prove::prove(*primitive, job)?);
+    }
+    if proofs.is_empty() {
+        return Err(Error::new(format!("--prove: there is no experiment for {name}"))
+            .hint(format!("these have one: {}", crate::prove::primitives().join(", "))));
+    }
+    let held = proofs.iter().all(|proof| proof.held);
+    if let Some(report) = report {
+        report.borrow_mut().prove(proofs);
+    }
+    Ok(held)
 }
 
 /// A stage always reports; full-run when asked to.

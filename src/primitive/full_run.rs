@@ -63,6 +63,7 @@ impl Primitive for FullRun {
         let path = c(file.as_os_str().as_bytes())?;
         let argv = spec.args().iter().map(|a| c(a.as_bytes())).collect::<Result<Vec<_>>>()?;
         let env = env.iter().map(|v| c(v.as_bytes())).collect::<Result<Vec<_>>>()?;
+        crate::seccomp::load_late(guest)?;
         if let Some(copy) = guest.init {
             let argv = [&[c(init::NAME.as_bytes())?, path][..], &argv].concat();
             return Err(exec::execute(exec::inherited(copy), &argv, &env));
@@ -76,9 +77,15 @@ impl Primitive for FullRun {
     }
 }
 
-/// The spec's environment and, in a container's own root, what only the container knows.
+/// The spec's environment and what goes without saying: in a container's own root what only the container knows; in a
+/// stage, which is run at a terminal of the host's, also what the caller has (all of it, while the root is the host's).
 fn environment(guest: &mut Guest) -> Result<Vec<String>> {
     let mut env = guest.spec.process().and_then(|p| p.env().clone()).unwrap_or_default();
+    if !guest.spec.own_session {
+        let ours = std::env::vars().filter(|(name, _)| !guest.pivoted || name == "TERM");
+        let missing: Vec<_> = ours.filter(|(name, _)| env::get(&env, name).is_none()).collect();
+        env.extend(missing.into_iter().map(|(name, value)| format!("{name}={value}")));
+    }
     if !guest.pivoted {
         return Ok(env);
     }

@@ -35,9 +35,15 @@ impl Report {
         let Some(proofs) = &self.proofs else { return String::new() };
         let mut out = format!("  {}\n", style.dim("proof"));
         for proof in proofs {
-            let mark = if proof.held { style.good("✓") } else { style.bad("✗") };
-            let lines = wrap(&format!("{}: {}", proof.claim, proof.measured), style.width - 6);
-            out.push_str(&hang(&format!("    {mark} "), lines));
+            let (mark, said) = match &proof.unproved {
+                Some(reason) => (style.warn("?"), format!("{}: could not be proved, because {reason}", proof.claim)),
+                None if proof.held => (style.good("✓"), proof.claim.clone()),
+                None => (style.bad("✗"), format!("{}: no", proof.claim)),
+            };
+            out.push_str(&hang(&format!("    {mark} "), wrap(&said, style.width - 6)));
+            for line in &proof.measured {
+                out.push_str(&hang("      ", wrap(line, style.width - 6)));
+            }
         }
         out.push('\n');
         out
