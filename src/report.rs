@@ -251,7 +251,7 @@ impl Watcher for Report {
     }
 
     fn step(&mut self, primitive: usize, before: &Snapshot, after: &Snapshot) {
-        let mut observed = diff(before, after);
+        let mut observed = diff(before, after, self.first.as_ref().unwrap_or(before));
         if self.first.is_none() {
             self.first = Some(before.clone());
             let later =
