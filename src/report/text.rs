@@ -368,7 +368,7 @@ mod tests {
             lack: Lack { reason: "it is not yours".into(), remedy: "ask for it".into() },
         });
         report.prove([super::super::Proof {
-            primitive: "limit-cpu".into(),
+            primitive: "limit-cpu",
             claim: "20 %".into(),
             measured: vec!["19.8 %".into()],
             held: true,
