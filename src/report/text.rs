@@ -384,7 +384,8 @@ mod tests {
                    sethostname("box", 3) = 0
 
           proof
-            ✓ 20 %: 19.8 %
+            ✓ 20 %
+              19.8 %
 
           skipped             join-cgroup, because it is not yours
           still the host's    network, clocks
