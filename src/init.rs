@@ -50,6 +50,8 @@ pub fn main_if_init() {
 }
 
 fn run(program: OsString, argv: Vec<OsString>) -> u8 {
+    // By execveat(2), ps would show the name of the memory file, or before Linux 6.14 the number of a descriptor.
+    let _ = nix::sys::prctl::set_name(c"boxwright-init");
     let all: Vec<i32> = (1..=libc::SIGRTMAX()).collect();
     if signal::block(&all).is_err() {
         return crate::error::code::FAILED;

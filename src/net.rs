@@ -14,9 +14,10 @@ mod nat;
 mod netlink;
 mod nftables;
 mod resolver;
+pub mod trial;
 
-pub use look::{Outside, Seen, look};
-pub use resolver::{LOCALHOST, hosts_line, resolv_conf};
+pub use look::{Outside, look};
+pub use resolver::{hosts, resolv_conf};
 
 use crate::error::{Error, Result};
 use crate::journal::Made;

@@ -8,7 +8,7 @@ use crate::sys::fs::{self, Links};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -85,10 +85,10 @@ fn open(root: &OwnedFd, file: &Path) -> Result<std::fs::File> {
     let found = fs::open_in_root(root.as_fd(), file, OFlag::O_PATH, 0, Links::Inside)?;
     let kind = nix::sys::stat::fstat(&found).map_or(0, |s| s.st_mode & libc::S_IFMT);
     if kind == libc::S_IFDIR {
-        return Err(Error::call(format!("openat2({}, {})", root.as_raw_fd(), file.display()), Errno::EISDIR));
+        return Err(Error::call(call(file), Errno::EISDIR));
     }
     if kind != libc::S_IFREG {
-        return Err(Error::call(format!("openat2({}, {})", root.as_raw_fd(), file.display()), Errno::EACCES));
+        return Err(Error::call(call(file), Errno::EACCES));
     }
     fs::open_in_root(root.as_fd(), file, how, 0, Links::Inside).map(std::fs::File::from)
 }

@@ -19,7 +19,7 @@ use std::path::Path;
 /// After routing, when it is known by which link a packet leaves; at nft's priority "srcnat".
 const POSTROUTING: Hook = Hook { kind: "nat", name: "postrouting", hook: 4, priority: 100 };
 /// What the host passes on between links; at nft's priority "filter".
-const FORWARD: Hook = Hook { kind: "filter", name: "forward", hook: 2, priority: 0 };
+pub const FORWARD: Hook = Hook { kind: "filter", name: "forward", hook: 2, priority: 0 };
 
 /// The rules: chain, and what is in it.
 fn rules(bridge: &str, subnet: Subnet) -> Vec<(Hook, Vec<Expression>)> {

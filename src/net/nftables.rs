@@ -15,6 +15,7 @@ pub(super) const NEWTABLE: Name = nft(0, "NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_NEWTAB
 pub(super) const GETTABLE: Name = nft(1, "NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_GETTABLE");
 pub(super) const DELTABLE: Name = nft(2, "NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_DELTABLE");
 pub(super) const NEWCHAIN: Name = nft(3, "NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_NEWCHAIN");
+pub(super) const GETCHAIN: Name = nft(4, "NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_GETCHAIN");
 pub(super) const NEWRULE: Name = nft(6, "NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_NEWRULE");
 pub(super) const GETRULE: Name = nft(7, "NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_GETRULE");
 pub(super) const GETGEN: Name = nft(16, "NFNL_SUBSYS_NFTABLES<<8|NFT_MSG_GETGEN");
@@ -332,6 +333,31 @@ pub fn add_rule(batch: &mut Batch, table: &str, chain: &str, rule: &[Expression]
         a.string(NFTA_RULE_CHAIN, chain);
         a.nest_as(NFTA_RULE_EXPRESSIONS, show(rule), |a| encode(rule, a));
     });
+}
+
+/// A chain through which packets go, from the kernel's dump.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// `NFPROTO_IPV4` and the like: whose packets.
+    pub family: u8,
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// Where in a packet's way it is: 2 is "forward".
+    pub hook: u32,
+    /// Are packets dropped that no rule has decided about?
+    pub drops: bool,
+}
+
+/// `None`: a chain that only rules jump to.
+pub fn parse_chain(payload: &[u8]) -> Option<Chain> {
+    // Behind struct nfgenmsg.
+    let attributes = payload.get(4..)?;
+    let text = |name: Name| find(attributes, name.number).and_then(string);
+    let hook = find(find(attributes, NFTA_CHAIN_HOOK.number)?, NFTA_HOOK_HOOKNUM.number).and_then(number)?;
+    let drops = find(attributes, NFTA_CHAIN_POLICY.number).and_then(number) == Some(DROP);
+    Some(Chain { family: payload[0], table: text(NFTA_CHAIN_TABLE)?, name: text(NFTA_CHAIN_NAME)?, hook, drops })
 }
 
 fn encode(rule: &[Expression], a: &mut Attributes) {

@@ -60,15 +60,15 @@ impl Eyes {
             one(&mut seen, Fact::Hostname, uts.nodename().to_string_lossy().into_owned());
         }
         let net = crate::net::look();
-        seen.insert(Fact::Links, Value::Many(net.links));
-        seen.insert(Fact::Addresses, Value::Many(net.addresses));
-        seen.insert(Fact::Routes, Value::Many(net.routes));
+        many(&mut seen, Fact::Links, net.links);
+        many(&mut seen, Fact::Addresses, net.addresses);
+        many(&mut seen, Fact::Routes, net.routes);
         seen
     }
 
     fn namespaces(&self, seen: &mut Snapshot) {
         for fact in Fact::ALL {
-            let Some((name, _)) = fact.namespace() else { continue };
+            let Some((name, ..)) = fact.namespace() else { continue };
             // `pid:[4026531836]`; no such link on a kernel without that kind.
             let Ok(link) = readlinkat(&self.own, format!("ns/{name}").as_str()) else { continue };
             let link = link.to_string_lossy();
@@ -229,6 +229,7 @@ pub fn outside(host: &Host<'_>) -> Snapshot {
     let net = crate::net::outside(host.state, &host.made, &host.held);
     many(&mut seen, Fact::Bridge, net.bridge);
     many(&mut seen, Fact::Nft, net.rules);
+    seen.extend(crate::cgroup::facts(host.child().ok()));
     seen
 }
 
@@ -246,7 +247,7 @@ mod tests {
     fn a_process_sees_itself_and_a_second_look_is_the_same() {
         let eyes = Eyes::open().expect("/proc");
         let (first, second) = (eyes.look(), eyes.look());
-        assert_eq!(super::super::diff(&first, &second), []);
+        assert_eq!(super::super::diff(&first, &second, &first), []);
         for fact in [Fact::UserNs, Fact::NetNs, Fact::UidMap, Fact::User, Fact::CapBnd, Fact::Seccomp, Fact::Root] {
             assert!(first.contains_key(&fact), "{fact:?} in {first:?}");
         }

@@ -49,19 +49,7 @@ impl Primitive for MapUser {
     fn outside(&self, host: &mut Host) -> Result<()> {
         let child = host.child()?.as_raw();
         let (uids, gids) = mappings(host.spec);
-        // Root may map anything. Anybody else may map one id, their own, and must first give up setgroups(2), or a
-        // group that is there to take rights away could be dropped (CVE-2014-8989). For more there are setuid helpers.
-        if nix::unistd::geteuid().is_root() {
-            write_map(child, "gid_map", gids)?;
-            write_map(child, "uid_map", uids)
-        } else if only_self(uids) && only_self(gids) {
-            sys::fs::write_file(&proc_file(child, "setgroups"), "deny")?;
-            write_map(child, "gid_map", gids)?;
-            write_map(child, "uid_map", uids)
-        } else {
-            run_helper("newgidmap", child, gids)?;
-            run_helper("newuidmap", child, uids)
-        }
+        write_maps(child, uids, gids)
     }
 
     fn inside(&self, guest: &mut Guest) -> Result<()> {
@@ -76,6 +64,26 @@ impl Primitive for MapUser {
             sys::process::setuid(0)?;
         }
         Ok(())
+    }
+}
+
+/// Writes the maps of a child's new user namespace.
+///
+/// # Errors
+/// EPERM for ids that are not ours to give; newuidmap missing or refusing.
+pub(super) fn write_maps(child: i32, uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Result<()> {
+    // Root may map anything. Anybody else may map one id, their own, and must first give up setgroups(2), or a group that
+    // is there to take rights away could be dropped (CVE-2014-8989). For more there are setuid helpers.
+    if nix::unistd::geteuid().is_root() {
+        write_map(child, "gid_map", gids)?;
+        write_map(child, "uid_map", uids)
+    } else if only_self(uids) && only_self(gids) {
+        sys::fs::write_file(&proc_file(child, "setgroups"), "deny")?;
+        write_map(child, "gid_map", gids)?;
+        write_map(child, "uid_map", uids)
+    } else {
+        run_helper("newgidmap", child, gids)?;
+        run_helper("newuidmap", child, uids)
     }
 }
 

@@ -29,7 +29,7 @@ impl Primitive for MaskPaths {
     }
 
     fn changes(&self) -> &'static [Fact] {
-        &[Fact::Mounts, Fact::MaskedPaths]
+        &[Fact::MaskedPaths]
     }
 
     fn wanted(&self, spec: &Spec) -> bool {

@@ -1,7 +1,7 @@
 //! `boxwright stages` and `boxwright explain STAGE`: the list and its lessons, from the primitives' own words.
 
 use super::json::pretty;
-use crate::observe::Fact;
+use crate::observe::{Fact, Firm};
 use crate::primitive::{LIST, Primitive, number};
 use crate::ui::{Style, Table, columns, hang, wrap};
 use serde::Serialize;
@@ -13,6 +13,8 @@ struct Stage {
     summary: &'static str,
     needs: Vec<&'static str>,
     changes: &'static [Fact],
+    /// Of these, the ones that need not change: it depends on what the host was like before, or on the options.
+    host_dependent: Vec<Fact>,
 }
 
 #[derive(Serialize)]
@@ -34,6 +36,7 @@ fn stage(number: usize, primitive: &'static dyn Primitive) -> Stage {
         summary: primitive.summary(),
         needs: primitive.needs().iter().map(|n| n.name).collect(),
         changes: primitive.changes(),
+        host_dependent: primitive.changes().iter().copied().filter(|f| f.firm() == Firm::HostDependent).collect(),
     }
 }
 
@@ -55,7 +58,7 @@ pub fn stages_markdown() -> String {
     table(|name| format!("`{name}`")).markdown()
 }
 
-/// The list, for a program: number, name, summary, needs, changes.
+/// The list, for a program: number, name, summary, needs, changes, host_dependent.
 pub fn stages_json() -> String {
     pretty(&LIST.iter().enumerate().map(|(n, p)| stage(n, *p)).collect::<Vec<_>>())
 }

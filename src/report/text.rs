@@ -1,9 +1,8 @@
 //! The report for a reader: first what changed, then by which calls, then what stayed and where to go on. Long lists
 //! are summarised here; nothing is in the JSON only that a reader of one stage would miss.
 
-use super::{Call, Entry, Report, Who};
+use super::{Entry, Report};
 use crate::observe::{Change, Fact, Family, Value, capability_count};
-use crate::primitive::number;
 use crate::ui::{Style, columns, cut, hang, pad, wrap};
 use std::collections::BTreeMap;
 
@@ -11,8 +10,6 @@ use std::collections::BTreeMap;
 const VALUES: usize = 22;
 /// No list of added or removed things is longer than this.
 const MOST_ITEMS: usize = 8;
-/// No list of calls is longer than this.
-const MOST_CALLS: usize = 16;
 
 impl Report {
     /// The report as text.
@@ -20,7 +17,10 @@ impl Report {
         let mut out = String::new();
         let mut entries = self.shown().peekable();
         if entries.peek().is_none() {
-            out.push_str(&heading(style, self.stage.name(), "nothing to do here", false));
+            out.push_str(&heading(style, self.stage.name(), self.stage.summary(), false));
+            let why = "not done: it was left out, or nothing here asks for it (boxwright explain tells what does)";
+            out.push_str(&hang("  ", wrap(why, style.width - 2)));
+            out.push('\n');
         }
         for entry in entries {
             out.push_str(&show(entry, style));
@@ -35,9 +35,15 @@ impl Report {
         let Some(proofs) = &self.proofs else { return String::new() };
         let mut out = format!("  {}\n", style.dim("proof"));
         for proof in proofs {
-            let mark = if proof.held { style.good("✓") } else { style.bad("✗") };
-            let lines = wrap(&format!("{}: {}", proof.claim, proof.measured), style.width - 6);
-            out.push_str(&hang(&format!("    {mark} "), lines));
+            let (mark, said) = match &proof.unproved {
+                Some(reason) => (style.warn("?"), format!("{}: could not be proved, because {reason}", proof.claim)),
+                None if proof.held => (style.good("✓"), proof.claim.clone()),
+                None => (style.bad("✗"), format!("{}: no", proof.claim)),
+            };
+            out.push_str(&hang(&format!("    {mark} "), wrap(&said, style.width - 6)));
+            for line in &proof.measured {
+                out.push_str(&hang("      ", wrap(line, style.width - 6)));
+            }
         }
         out.push('\n');
         out
@@ -45,8 +51,9 @@ impl Report {
 
     fn footer(&self, style: Style) -> String {
         let mut out = String::new();
-        for skipped in &self.skipped {
-            let text = format!("{}, because {} (try: {})", skipped.name, skipped.lack.reason, skipped.lack.remedy);
+        if let Some(first) = self.skipped.first() {
+            let names: Vec<&str> = self.skipped.iter().map(|s| s.name).collect();
+            let text = format!("{}, because {}", names.join(", "), first.lack.reason);
             out.push_str(&row(style.warn("skipped"), wrap(&text, style.width - VALUES)));
         }
         for note in &self.notes {
@@ -62,8 +69,12 @@ impl Report {
             out.push_str(&row(style.dim("next"), lines));
         }
         let look: Vec<String> = self.look().iter().map(|command| style.accent(command)).collect();
-        let label = if self.pid.is_some() && self.command { "in another shell" } else { "look for yourself" };
-        out.push_str(&row(style.dim(label), look));
+        if self.pid.is_some() && self.command {
+            // Never wrapped, and so with as much room as there is: they are there to be copied.
+            out.push_str(&format!("  {}\n{}", style.dim("in another shell"), hang("    ", look)));
+        } else {
+            out.push_str(&row(style.dim("look for yourself"), look));
+        }
         out
     }
 }
@@ -101,7 +112,7 @@ fn show(entry: &Entry, style: Style) -> String {
     if !entry.calls.is_empty() {
         out.push('\n');
         out.push_str(&format!("  {}\n", style.dim("kernel calls")));
-        out.push_str(&calls(&entry.calls, style));
+        out.push_str(&super::calls::text(&entry.calls, style));
     }
     out
 }
@@ -134,13 +145,42 @@ fn rows(changes: &[Change], style: Style) -> Vec<(String, Vec<String>)> {
 
 fn value_lines(change: &Change, style: Style) -> Vec<String> {
     let (before, after) = (one_line(change.before.as_ref()), one_line(change.after.as_ref()));
-    if change.fact == Fact::Cgroup {
-        return cgroup(change, style);
+    match change.fact {
+        Fact::Cgroup => return cgroup(change, style),
+        Fact::MaskedPaths => return masks(change, style),
+        _ => {}
     }
     match (&change.before, &change.after) {
         (Some(Value::Many(a)), Some(Value::Many(b))) if a.len() > 2 || b.len() > 2 => list(change, style),
-        _ => arrow(&before, &after, style),
+        _ => {
+            let mut lines = arrow(&before, &after, style);
+            if let (Some(words), Some(last)) = (in_other_words(change.fact, &after), lines.last_mut()) {
+                last.push_str(&style.dim(&format!("  ({words})")));
+            }
+            lines
+        }
     }
+}
+
+/// The kernel's numbers as people say them.
+fn in_other_words(fact: Fact, value: &str) -> Option<String> {
+    match fact {
+        Fact::MemoryMax | Fact::MemorySwapMax => {
+            let bytes: u64 = value.parse().ok()?;
+            (bytes > 0).then(|| format!("{} MiB", decimal(bytes as f64 / 1_048_576.0)))
+        }
+        Fact::CpuMax => {
+            let (quota, period) = value.split_once(' ')?;
+            let cpus = quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?;
+            Some(format!("{} of a CPU's time", decimal(cpus)))
+        }
+        _ => None,
+    }
+}
+
+/// Two digits behind the point, and none that say nothing.
+fn decimal(number: f64) -> String {
+    format!("{number:.2}").trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 fn one_line(value: Option<&Value>) -> String {
@@ -177,13 +217,16 @@ fn list(change: &Change, style: Style) -> Vec<String> {
     let widest = added[..come].iter().chain(&removed[..gone]).map(|i| target(i)).max().unwrap_or(0).min(24);
     let item = |sign: &str, item: &str| {
         let short = if change.fact == Fact::Mounts { mount(item, widest) } else { item.to_string() };
-        format!("{sign} {}", cut(&short, room))
+        // Few are shown whole; many, a line each.
+        let lines =
+            if added.len() > 5 || change.fact == Fact::Mounts { vec![cut(&short, room)] } else { wrap(&short, room) };
+        hang(&format!("{sign} "), lines).lines().map(str::to_string).collect::<Vec<_>>()
     };
-    let mut lines: Vec<String> = removed[..gone].iter().map(|i| style.bad(&item("−", i))).collect();
+    let mut lines: Vec<String> = removed[..gone].iter().flat_map(|i| item("−", i)).map(|l| style.bad(&l)).collect();
     if gone < removed.len() {
         lines.push(style.bad(&format!("− {} that were there before", removed.len())));
     }
-    lines.extend(added[..come].iter().map(|i| style.good(&item("+", i))));
+    lines.extend(added[..come].iter().flat_map(|i| item("+", i)).map(|l| style.good(&l)));
     if come < added.len() {
         lines.push(style.good(&format!("+ {} more", added.len() - come)));
     }
@@ -201,6 +244,24 @@ fn mount(item: &str, widest: usize) -> String {
     let source = if source == fstype { String::new() } else { format!(" {source}") };
     let read_only = parts.next().is_some_and(|options| options.split(',').any(|o| o == "ro"));
     format!("{}  {fstype}{source}{}", pad(target, widest), if read_only { ", read-only" } else { "" })
+}
+
+/// `path (masked)`: the paths of each kind together.
+fn masks(change: &Change, style: Style) -> Vec<String> {
+    let (added, removed) = change.lists().unwrap_or_default();
+    let mut lines = Vec::new();
+    for (sign, items) in [("−", removed), ("+", added)] {
+        let mut kinds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (path, kind) in items.iter().filter_map(|item| item.strip_suffix(')')?.rsplit_once(" (")) {
+            kinds.entry(kind).or_default().push(path);
+        }
+        for (kind, paths) in kinds {
+            let first = format!("{sign} {}", pad(kind, 11));
+            let text = hang(&first, wrap(&paths.join(" "), style.width - VALUES - columns(&first)));
+            lines.extend(text.lines().map(|l| if sign == "+" { style.good(l) } else { style.bad(l) }));
+        }
+    }
+    lines
 }
 
 /// cgroup v1 has one line for each hierarchy, most of which change alike.
@@ -255,90 +316,127 @@ fn capabilities(change: &Change, style: Style) -> Vec<String> {
     lines
 }
 
-/// The calls in order; of many, those that tell the story, and then how many others there were.
-fn calls(calls: &[Call], style: Style) -> String {
-    let mut shown: Vec<&Call> = calls.iter().collect();
-    if shown.len() > MOST_CALLS {
-        shown.retain(|c| failed(c) || !PLUMBING.contains(&name(c)));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Snapshot;
+    use crate::primitive::{Lack, find};
+    use crate::report::{Call, Who};
+    use nix::unistd::Pid;
+
+    fn one(fact: Fact, before: &str, after: &str) -> Change {
+        Change { fact, before: Some(Value::One(before.into())), after: Some(Value::One(after.into())) }
     }
-    if shown.len() > MOST_CALLS {
-        // A run of the same call is told by its first one.
-        shown.dedup_by(|b, a| name(a) == name(b) && a.side == b.side && !failed(b));
+
+    fn many(fact: Fact, before: &[&str], after: &[&str]) -> Change {
+        let list = |items: &[&str]| Some(Value::Many(items.iter().map(ToString::to_string).collect()));
+        Change { fact, before: list(before), after: list(after) }
     }
-    shown.truncate(MOST_CALLS);
-    let mut out = String::new();
-    let mut before = None;
-    for call in &shown {
-        let side = if before.replace(call.side) == Some(call.side) { "" } else { call.side.name() };
-        let side = if call.side == Who::Child { style.accent(side) } else { side.to_string() };
-        let mut lines = wrap_call(&call.call, style.width - 11);
-        if lines.len() > 3 {
-            lines.truncate(3);
-            lines[2] = format!("{}…", cut(&lines[2], style.width - 13));
+
+    fn report(changes: Vec<Change>, calls: Vec<Call>) -> Report {
+        let stage = find("set-hostname").expect("it is in the list");
+        let snapshot = |uts: &str| -> Snapshot {
+            [(Fact::UtsNs, uts), (Fact::NetNs, "5"), (Fact::TimeNs, "6")].map(|(f, v)| (f, Value::One(v.into()))).into()
+        };
+        Report {
+            stage,
+            all: false,
+            command: true,
+            entries: vec![Entry { primitive: stage, calls, changes, early: vec![], may_be_early: vec![], born: false }],
+            skipped: vec![],
+            notes: vec![],
+            proofs: None,
+            first: Some(snapshot("1")),
+            last: snapshot("2"),
+            pid: Some(Pid::from_raw(77)),
+            when_ready: None,
         }
-        // A call that failed in a set-up that succeeded was expected to; still, it is one to look at.
-        let lines = lines.into_iter().map(|l| match call {
-            call if failed(call) => style.warn(&l),
-            call if PLUMBING.contains(&name(call)) => style.dim(&l),
-            _ => l,
+    }
+
+    fn call(side: Who, call: &str) -> Call {
+        Call { side, call: call.into() }
+    }
+
+    #[test]
+    fn a_whole_report() {
+        let mut report = report(
+            vec![one(Fact::UtsNs, "1", "2"), one(Fact::Hostname, "vm", "box")],
+            vec![call(Who::Child, "unshare(CLONE_NEWUTS) = 0"), call(Who::Child, "sethostname(\"box\", 3) = 0")],
+        );
+        report.skipped.push(super::super::Skipped {
+            name: "join-cgroup",
+            lack: Lack { reason: "it is not yours".into(), remedy: "ask for it".into() },
         });
-        out.push_str(&hang(&pad(&format!("    {side}"), 11), lines));
+        report.prove([super::super::Proof {
+            primitive: "limit-cpu",
+            claim: "20 %".into(),
+            measured: vec!["19.8 %".into()],
+            held: true,
+            unproved: None,
+        }]);
+        insta::assert_snapshot!(report.text(Style::plain()), @r#"
+        ● set-hostname  UTS namespace: a hostname of its own
+          UTS namespace       1 → 2
+          hostname            vm → box
+
+          kernel calls
+            child  unshare(CLONE_NEWUTS) = 0
+                   sethostname("box", 3) = 0
+
+          proof
+            ✓ 20 %: 19.8 %
+
+          skipped             join-cgroup, because it is not yours
+          still the host's    network, clocks
+          next                unshare-ipc: IPC namespace, its own /dev/shm and message
+                              queues
+          in another shell
+            nsenter -t 77 --uts hostname
+            ls -l /proc/77/ns
+        "#);
     }
-    let others = others(calls, &shown);
-    if !others.is_empty() {
-        let lines = wrap(&format!("and {others} (--trace shows all)"), style.width - 11);
-        out.push_str(&hang(&" ".repeat(11), lines.iter().map(|l| style.dim(l))));
+
+    #[test]
+    fn long_lists_are_summarised() {
+        let before: Vec<String> = (0..9).map(|n| format!("/old{n} (ext4, /dev/vda, rw)")).collect();
+        let after: Vec<String> = (0..10).map(|n| format!("/new{n} (tmpfs, tmpfs, ro,nosuid)")).collect();
+        let (before, after): (Vec<&str>, Vec<&str>) =
+            (before.iter().map(String::as_str).collect(), after.iter().map(String::as_str).collect());
+        let lines = value_lines(&many(Fact::Mounts, &before, &after), Style::plain());
+        assert_eq!(lines.first().map(String::as_str), Some("− 9 that were there before"));
+        assert_eq!(lines.get(1).map(String::as_str), Some("+ /new0  tmpfs, read-only"));
+        assert_eq!(lines.last().map(String::as_str), Some("+ 3 more"));
     }
-    out
-}
 
-/// A result is read with what is before it: no line begins with the equals sign.
-fn wrap_call(call: &str, width: usize) -> Vec<String> {
-    let (call, result) = call.rsplit_once(" = ").unwrap_or((call, ""));
-    let glued = if result.is_empty() { call.to_string() } else { format!("{call}\u{a0}=\u{a0}{result}") };
-    wrap(&glued, width).iter().map(|line| line.replace('\u{a0}', " ")).collect()
-}
-
-/// Calls that only fetch and carry for others.
-const PLUMBING: [&str; 18] = [
-    "openat",
-    "openat2",
-    "close",
-    "fsconfig",
-    "mkdirat",
-    "mknodat",
-    "symlinkat",
-    "fchownat",
-    "fchmodat",
-    "umask",
-    "fstat",
-    "read",
-    "readlinkat",
-    "statx",
-    "recvmsg",
-    "recvfrom",
-    "fchdir",
-    "unlinkat",
-];
-
-fn name(call: &Call) -> &str {
-    call.call.split('(').next().unwrap_or_default()
-}
-
-fn failed(call: &Call) -> bool {
-    call.call.contains(" = -1 E")
-}
-
-/// `40 openat, 12 mknodat`: the calls that are not shown, in the order of their number.
-fn others(calls: &[Call], shown: &[&Call]) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for call in calls {
-        *counts.entry(name(call)).or_default() += 1;
+    #[test]
+    fn what_does_not_fit_beside_goes_below() {
+        let long = "overlay, device 0:52, inode 1310724 on a very long name";
+        assert_eq!(
+            arrow("ext4 /dev/vda", long, Style::plain()),
+            ["  ext4 /dev/vda", "→ overlay, device 0:52, inode 1310724 on a very long name"]
+        );
     }
-    for call in shown {
-        counts.entry(name(call)).and_modify(|n| *n -= 1);
+
+    #[test]
+    fn hierarchies_that_move_alike_are_told_once() {
+        let change = many(Fact::Cgroup, &["pids:/", "memory:/a", "cpu:/"], &["pids:/box", "memory:/a/box", "cpu:/box"]);
+        assert_eq!(value_lines(&change, Style::plain()), ["/ → /box", "(pids cpu)", "/a → /a/box", "(memory)"]);
     }
-    let mut counts: Vec<(&str, usize)> = counts.into_iter().filter(|(_, n)| *n > 0).collect();
-    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    counts.iter().map(|(name, n)| format!("{n} {name}")).collect::<Vec<_>>().join(", ")
+
+    #[test]
+    fn numbers_are_said_in_other_words_too() {
+        assert_eq!(in_other_words(Fact::MemoryMax, "67108864").as_deref(), Some("64 MiB"));
+        assert_eq!(in_other_words(Fact::CpuMax, "25000 100000").as_deref(), Some("0.25 of a CPU's time"));
+        assert_eq!(in_other_words(Fact::CpuMax, "max 100000"), None);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_style() {
+        let long = "/a/very/long/path/that/goes/on/and/on/and/on/until/it/is/much/longer/than/any/terminal/is/wide";
+        let changes = vec![one(Fact::Root, long, long), many(Fact::Routes, &[long; 3], &[long, long, long, "x"])];
+        let report = report(changes, vec![call(Who::Host, &format!("openat(AT_FDCWD, \"{long}\", O_RDONLY) = 3"))]);
+        for line in report.text(Style::plain()).lines() {
+            assert!(columns(line) <= 80, "{line}");
+        }
+    }
 }

@@ -69,11 +69,12 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
     let root = root(options, purpose, state)?;
     let userns = super::userns::decide(options)?;
     let network = network(options)?;
-    let security = super::security::parse(options)?;
+    let caps = crate::caps::resolve(&options.cap_add, &options.cap_drop, options.privileged)?;
+    let bounding = caps.bounding().as_ref().map_or(crate::caps::Set::EMPTY, Into::into);
+    let security = super::security::parse(options, bounding)?;
     let mut mounts = default_mounts(options, userns.is_some(), &network)?;
     mounts.extend(root.image.iter().flat_map(|i| i.mounts.clone()));
     mounts.extend(volumes(options)?);
-    let caps = crate::caps::resolve(&options.cap_add, &options.cap_drop, options.privileged)?;
     let mut linux = oci::Linux::default();
     linux
         .set_namespaces(Some(namespaces(&network, userns.is_some())))
@@ -86,8 +87,6 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
     }
     let mut process = process(options, purpose, root.image.as_ref())?;
     process.set_capabilities(Some(caps)).set_no_new_privileges(Some(security.no_new_privileges));
-    let hostname = hostname(options, purpose, &network)?;
-    let etc = etc(&network, hostname.as_deref());
     let mut oci_root = oci::Root::default();
     oci_root.set_path("rootfs".into()).set_readonly(Some(options.read_only));
     let mut spec = oci::Spec::default();
@@ -95,14 +94,16 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
         .set_root(Some(oci_root))
         .set_mounts(Some(mounts))
         .set_linux(Some(linux))
-        .set_hostname(hostname)
+        .set_hostname(hostname(options, purpose, &network)?)
         .set_domainname(options.domainname.clone());
+    // With the host's network, the image's files say nothing false that the host's would not.
+    let resolv_conf = (network != Network::Host).then(crate::net::resolv_conf);
     Ok(Spec {
         oci: spec,
         root: root.root,
         network,
         seccomp: security.seccomp,
-        etc,
+        resolv_conf,
         interactive: options.interactive || purpose == Purpose::Stage,
         init: options.init,
         volatile: true,
@@ -189,19 +190,6 @@ fn hostname(options: &Options, purpose: Purpose, network: &Network) -> Result<Op
         // The short id, which is only known when it starts.
         (None, Purpose::Run) => Ok(None),
     }
-}
-
-/// The files by which a container knows itself and others; what only a start knows (address, id) is added there. With
-/// the host's network they are the host's as they are.
-fn etc(network: &Network, hostname: Option<&str>) -> Vec<(PathBuf, String)> {
-    let hosts_own = |path: &str| std::fs::read_to_string(path).ok();
-    let (resolv_conf, hosts) = match network {
-        Network::Host => (hosts_own("/etc/resolv.conf"), hosts_own("/etc/hosts")),
-        _ => (Some(crate::net::resolv_conf()), Some(crate::net::LOCALHOST.into())),
-    };
-    let hostname = Some(hostname.map_or_else(String::new, |name| format!("{name}\n")));
-    let files = [("/etc/resolv.conf", resolv_conf), ("/etc/hosts", hosts), ("/etc/hostname", hostname)];
-    files.into_iter().filter_map(|(path, text)| Some((path.into(), text?))).collect()
 }
 
 fn namespaces(network: &Network, userns: bool) -> Vec<oci::LinuxNamespace> {

@@ -43,7 +43,7 @@ pub fn decide(options: &Options) -> Result<Option<Maps>> {
 
 /// Root in more than name: inside another container, user 0 may lack the capability that everything here takes.
 fn capable() -> bool {
-    geteuid().is_root() && crate::sys::process::has_cap_sys_admin()
+    geteuid().is_root() && crate::sys::caps::held().effective.has(crate::caps::SYS_ADMIN)
 }
 
 fn one(container: u32, host: u32, size: u32) -> LinuxIdMapping {
@@ -53,7 +53,7 @@ fn one(container: u32, host: u32, size: u32) -> LinuxIdMapping {
 
 /// The user's own id as root, and behind it the ranges that /etc/subuid gives, if there are any (and the setuid
 /// programs that may write them).
-fn rootless() -> Maps {
+pub fn rootless() -> Maps {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     match (subordinate("/etc/subuid", uid), subordinate("/etc/subgid", uid)) {
         (Some(users), Some(groups)) if has_helpers() => Maps {
