@@ -126,6 +126,7 @@ pub enum Thorough {
 
 /// Takes back what dead processes left behind. Returns the ids that were cleaned.
 pub fn sweep(state: &State, thorough: Thorough) -> Vec<String> {
+    crate::image::sweep(state);
     crate::net::tidy(state);
     let Ok(entries) = std::fs::read_dir(directory(state)) else { return Vec::new() };
     let limit = if thorough == Thorough::All { usize::MAX } else { 32 };

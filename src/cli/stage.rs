@@ -182,15 +182,25 @@ fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Prefix> {
         match primitive.needs().iter().find_map(|need| (need.probe)(spec).err()) {
             None => prefix.push(*primitive),
             Some(lack) if this == name || asked.contains(&this) => return Err(lack.into_error(this)),
-            Some(lack) => {
-                eprintln!("boxwright: skipped {this}, because {}\n  try: {}", lack.reason, lack.remedy);
-                skipped.push((*primitive, lack));
-            }
+            Some(lack) => skipped.push((*primitive, lack)),
         }
     }
+    say_skipped(&skipped);
     let command = LIST[LIST.len() - 1];
     if !spec.args().is_empty() && prefix.last().is_none_or(|p| p.name() != command.name()) {
         prefix.push(command);
     }
     Ok((prefix, skipped))
+}
+
+/// Loudly, but once for each remedy: what misses a cgroup, say, is mended together.
+fn say_skipped(skipped: &[(&'static dyn Primitive, Lack)]) {
+    for (n, (first, lack)) in skipped.iter().enumerate() {
+        let alike = |(_, l): &&(&dyn Primitive, Lack)| l.remedy == lack.remedy;
+        if skipped[..n].iter().any(|s| alike(&s)) {
+            continue;
+        }
+        let others: String = skipped[n + 1..].iter().filter(alike).map(|(p, _)| format!(", {}", p.name())).collect();
+        eprintln!("boxwright: skipped {}{others}, because {}\n  try: {}", first.name(), lack.reason, lack.remedy);
+    }
 }

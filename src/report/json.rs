@@ -12,7 +12,7 @@
 //!     before      a string, or a list of strings; null: could not be seen
 //!     after       likewise
 //!     added       for lists: what is in `after` only        removed   what is in `before` only
-//!   calls       in the order in which each side made them:
+//!   calls       in the order in which each side made them; a clone3 that several primitives share is in each:
 //!     side        "host" (the parent) or "child"            call   in strace's shape
 //! kept        facts that are still those of the caller: namespaces, cgroup, root
 //! skipped     what this machine cannot do: primitive, reason, remedy

@@ -5,6 +5,7 @@
 pub mod attempt;
 pub mod background;
 pub mod bpf;
+pub mod caps;
 pub mod exec;
 pub mod fs;
 pub mod mount;
@@ -12,6 +13,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod probe;
 pub mod process;
+pub mod seccomp;
 pub mod signal;
 pub mod trace;
 pub mod tty;
