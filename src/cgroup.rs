@@ -17,7 +17,7 @@ pub use counters::Counters;
 pub use disk::disk_behind;
 pub use end::{kill_all, remove};
 pub use facts::facts;
-pub use layout::Controller;
+pub use layout::{Controller, Layout};
 pub use place::{Plan, available, plan, wanted};
 
 use crate::error::{Error, Result};

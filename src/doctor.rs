@@ -15,10 +15,10 @@ mod probe;
 mod render;
 mod storage;
 
-use crate::error::Result;
-use crate::primitive::LIST;
+use crate::primitive::{LIST, Lack, Primitive};
 use crate::spec::build::{self, Options, Purpose};
 use crate::state::State;
+use crate::ui::{self, Style};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -86,7 +86,9 @@ pub struct Stage {
     pub name: &'static str,
     /// Can it?
     pub possible: bool,
-    /// Why not.
+    /// What is missing.
+    pub need: Option<&'static str>,
+    /// Why it is.
     pub reason: Option<String>,
     /// What to do about it.
     pub remedy: Option<String>,
@@ -124,23 +126,26 @@ fn every_stage() -> Vec<&'static str> {
     LIST.iter().map(|p| p.name()).collect()
 }
 
-/// Looks, and prints what it found.
-///
-/// # Errors
-/// When the diagnosis cannot be printed. What the machine lacks is no error, but exit code 1.
-pub fn run(format: Format, state: &State) -> Result<ExitCode> {
+/// Looks, and prints what it found. What the machine lacks is no error, but exit code 1.
+pub fn run(format: Format, state: &State) -> ExitCode {
     let diagnosis = diagnose(state);
     match format {
-        Format::Json => render::json(&diagnosis)?,
-        Format::Text => render::text(&diagnosis)?,
+        Format::Json => ui::print(&render::json(&diagnosis)),
+        Format::Text => ui::print(&render::text(&diagnosis, Style::of(&std::io::stdout()), render::utf8())),
     }
-    Ok(ExitCode::from(u8::from(!diagnosis.ok)))
+    ExitCode::from(u8::from(!diagnosis.ok))
 }
 
 fn diagnose(state: &State) -> Diagnosis {
-    let checks =
-        [kernel::checks(), identity::checks(), mounts::checks(state), cgroups::checks(), storage::checks(state)]
-            .concat();
+    let checks = [
+        kernel::checks(),
+        identity::checks(),
+        mounts::checks(state),
+        network::checks(state),
+        cgroups::checks(),
+        storage::checks(state),
+    ]
+    .concat();
     let stages = stages(state);
     let ok = checks.iter().all(|c| c.status != Status::Missing) && stages.iter().all(|s| s.possible);
     let uid = nix::unistd::geteuid().as_raw();
@@ -150,14 +155,18 @@ fn diagnose(state: &State) -> Diagnosis {
 /// What each primitive's own probes say, for a container as the stages make it.
 fn stages(state: &State) -> Vec<Stage> {
     let spec = build::build(&Options::default(), Purpose::Stage, state);
-    let stage = |p: &&'static dyn crate::primitive::Primitive| {
+    let stage = |p: &&'static dyn Primitive| {
         let lack = match &spec {
-            Ok(spec) => p.needs().iter().find_map(|need| (need.probe)(spec).err()).map(|l| (l.reason, l.remedy)),
-            Err(e) => Some((e.to_string(), e.hint.clone().unwrap_or_default())),
+            Ok(spec) => p.needs().iter().find_map(|need| Some((need.name, (need.probe)(spec).err()?))),
+            Err(e) => {
+                let lack = Lack { reason: e.to_string(), remedy: e.hint.clone().unwrap_or_default() };
+                Some(("a container to try it with", lack))
+            }
         };
         let possible = lack.is_none();
-        let (reason, remedy) = lack.unzip();
-        Stage { name: p.name(), possible, reason, remedy }
+        let (need, lack) = lack.unzip();
+        let (reason, remedy) = lack.map(|l| (l.reason, l.remedy)).unzip();
+        Stage { name: p.name(), possible, need, reason, remedy }
     };
     LIST.iter().map(stage).collect()
 }

@@ -42,5 +42,5 @@ fn find(name: &str) -> Result<&'static dyn Primitive> {
 /// `boxwright doctor`.
 pub fn doctor(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
     let json = matches.get_one::<String>("format").is_some_and(|f| f == "json");
-    doctor::run(if json { Format::Json } else { Format::Text }, state)
+    Ok(doctor::run(if json { Format::Json } else { Format::Text }, state))
 }

@@ -9,10 +9,12 @@ use nix::sched::CloneFlags;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 const STAGES: [&str; 1] = ["add-net"];
+/// The chain of the old iptables.
+const LEGACY: &str = "iptables filter FORWARD";
 
 /// All of them.
 pub fn checks(state: &State) -> Vec<Check> {
-    vec![links(state), rules(state), forwarding(), firewall(), tun()]
+    vec![links(state), rules(state), forwarding(), firewall(state), tun()]
 }
 
 /// Tried in a network namespace of its own: nothing of it is ever on the host.
@@ -54,7 +56,7 @@ fn forwarding() -> Check {
 }
 
 /// Accepting a packet in our table does not keep another chain from dropping it.
-fn firewall() -> Check {
+fn firewall(state: &State) -> Check {
     const NAME: &str = "firewall";
     if !geteuid().is_root() {
         return Check::ok(NAME, "concerns only root's containers: an ordinary user's packets are not forwarded");
@@ -64,7 +66,7 @@ fn firewall() -> Check {
     let old = old.then(xtables::forward_drops);
     let mut chains = nft.as_ref().cloned().unwrap_or_default();
     if old == Some(Ok(true)) {
-        chains.push("iptables filter FORWARD".into());
+        chains.push(LEGACY.into());
     }
     let Some(first) = chains.first() else {
         return match (nft, old) {
@@ -76,22 +78,24 @@ fn firewall() -> Check {
     let check = Check::ok(NAME, format!("dropped unless a rule lets it pass: {}", chains.join(", ")));
     check
         .limited(&STAGES, "what containers send to the world may not get there, nor the answers back")
-        .remedy(open_up(first, &chains))
+        .remedy(open_up(first, &trial::bridge(state)))
 }
 
 /// The rules that let our bridge's packets pass a chain.
-fn open_up(first: &str, chains: &[String]) -> String {
-    let bridge = "boxwright0";
-    // Docker's own place for such rules; ufw and others have none that outlives a reload.
-    if first == "ip filter FORWARD" || chains.iter().any(|c| c.starts_with("iptables")) {
-        let tool = if first.starts_with("iptables") { "iptables-legacy" } else { "iptables" };
-        return format!(
-            "as root: {tool} -I FORWARD -i {bridge} -j ACCEPT && {tool} -I FORWARD -o {bridge} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
-        );
-    }
+fn open_up(chain: &str, bridge: &str) -> String {
+    let iptables = match chain {
+        "ip filter FORWARD" => "iptables",
+        LEGACY => "iptables-legacy",
+        _ => {
+            return format!(
+                "as root: nft insert rule {chain} iifname {bridge} accept && \
+                 nft insert rule {chain} oifname {bridge} ct state established,related accept"
+            );
+        }
+    };
     format!(
-        "as root: nft insert rule {first} iifname {bridge} accept && \
-         nft insert rule {first} oifname {bridge} ct state established,related accept"
+        "as root: {iptables} -I FORWARD -i {bridge} -j ACCEPT && \
+         {iptables} -I FORWARD -o {bridge} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
     )
 }
 

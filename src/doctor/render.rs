@@ -1,137 +1,112 @@
 //! The diagnosis on paper: for a person in 80 columns, for a script as JSON.
 
 use super::{Check, Diagnosis, Stage, Status};
-use crate::error::{Error, Result};
-use colored::{ColoredString, Colorize};
-use std::io::Write;
+use crate::ui::{Style, hang, pad, wrap};
 
-const WIDTH: usize = 80;
 /// Where the second column begins.
-const COLUMN: usize = 24;
+const COLUMN: usize = 23;
 
 /// The whole structure.
-///
-/// # Errors
-/// When standard output cannot be written.
-pub fn json(diagnosis: &Diagnosis) -> Result<()> {
-    let text = serde_json::to_string_pretty(diagnosis).map_err(|e| Error::new(format!("cannot be encoded: {e}")))?;
-    print(&format!("{text}\n"))
+pub fn json(diagnosis: &Diagnosis) -> String {
+    // Strings, numbers and lists only: encoding them into memory cannot fail.
+    let text = serde_json::to_string_pretty(diagnosis).unwrap_or_default();
+    format!("{text}\n")
 }
 
-/// Checks, stages, and one line that sums it up.
-///
-/// # Errors
-/// When standard output cannot be written.
-pub fn text(diagnosis: &Diagnosis) -> Result<()> {
-    let marks = if utf8() { Marks { ok: "✓", limited: "!", missing: "✗", unknown: "?" } } else { ASCII };
-    let mut out = String::new();
-    for check in &diagnosis.checks {
-        put_check(&mut out, check, &marks);
-    }
-    out.push('\n');
-    put_stages(&mut out, &diagnosis.stages, &marks);
+/// Checks, stages, and one line that sums it up. Without UTF-8 the marks are ASCII.
+pub fn text(diagnosis: &Diagnosis, style: Style, utf8: bool) -> String {
+    let paper = Paper { style, utf8 };
+    let checks: String = diagnosis.checks.iter().map(|c| paper.check(c)).collect();
+    let stages: String = diagnosis.stages.iter().enumerate().map(|(n, s)| paper.stage(n, s)).collect();
     let sum = match (diagnosis.ok, diagnosis.checks.iter().any(|c| c.status != Status::Ok)) {
         (true, false) => "Everything works here.",
         (true, true) => "Every stage works here; what is marked above is limited.",
         (false, _) => "Something is missing that a stage needs: see above for what mends it.",
     };
-    out.push_str(&format!("\n{sum}\n"));
-    print(&out)
-}
-
-fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // `boxwright doctor | head` is no failure.
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write(standard output)", &e)),
-        _ => Ok(()),
-    }
-}
-
-struct Marks {
-    ok: &'static str,
-    limited: &'static str,
-    missing: &'static str,
-    unknown: &'static str,
-}
-
-const ASCII: Marks = Marks { ok: "+", limited: "!", missing: "x", unknown: "?" };
-
-impl Marks {
-    fn of(&self, status: Status) -> ColoredString {
-        match status {
-            Status::Ok => self.ok.green(),
-            Status::Limited => self.limited.yellow(),
-            Status::Missing => self.missing.red(),
-            Status::Unknown => self.unknown.blue(),
-        }
-    }
+    format!("{checks}\n{stages}\n{sum}\n")
 }
 
 /// Does the terminal speak UTF-8? The first of the three variables that is set decides (locale(7)).
-fn utf8() -> bool {
+pub fn utf8() -> bool {
     let set = |name: &&str| std::env::var(name).ok().filter(|v| !v.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set).unwrap_or_default().to_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-fn put_check(out: &mut String, check: &Check, marks: &Marks) {
-    let name = format!("{:width$}", check.name, width = COLUMN - 4);
-    out.push_str(&format!("{} {} ", marks.of(check.status), name.bold()));
-    // The mark, two spaces and the name stand in front of the first line.
-    out.push_str(&hanging(&check.found, COLUMN - 1));
-    if let Some(consequence) = &check.consequence {
-        let stages = match &check.stages[..] {
-            [] => String::new(),
-            all if all.len() > 6 => " (every stage)".into(),
-            some => format!(" ({})", some.join(", ")),
+struct Paper {
+    style: Style,
+    utf8: bool,
+}
+
+impl Paper {
+    fn mark(&self, status: Status) -> String {
+        let (fine, plain) = match status {
+            Status::Ok => ("✓", "+"),
+            Status::Limited => ("!", "!"),
+            Status::Missing => ("✗", "x"),
+            Status::Unknown => ("?", "?"),
         };
-        put(out, "so", &format!("{consequence}{stages}"));
-    }
-    put_remedy(out, check.remedy.as_deref());
-}
-
-fn put(out: &mut String, label: &str, text: &str) {
-    out.push_str(&format!("{:>width$}  ", label.dimmed(), width = COLUMN - 3));
-    out.push_str(&hanging(text, COLUMN - 1));
-}
-
-/// A command for root is broken as a shell wants it, so that it can be copied; anything else is a sentence, or short.
-fn put_remedy(out: &mut String, remedy: Option<&str>) {
-    let Some(remedy) = remedy.filter(|r| !r.is_empty()) else { return };
-    let (who, text) = remedy.strip_prefix("as root: ").map_or(("try", remedy), |c| ("as root", c));
-    let (command, comment) = text.split_once("   # ").map_or((text, None), |(c, rest)| (c, Some(rest)));
-    out.push_str(&format!("{:>width$}  ", who.dimmed(), width = COLUMN - 3));
-    let lines = wrap(command, WIDTH - COLUMN - 1);
-    let end = if who == "try" { "" } else { " \\" };
-    let indent = " ".repeat(COLUMN - 1);
-    out.push_str(&lines.iter().map(|l| l.cyan().to_string()).collect::<Vec<_>>().join(&format!("{end}\n{indent}")));
-    out.push('\n');
-    for line in comment.iter().flat_map(|c| wrap(c, WIDTH - COLUMN - 3)) {
-        out.push_str(&format!("{indent}{}\n", format!("# {line}").dimmed()));
-    }
-}
-
-fn put_stages(out: &mut String, stages: &[Stage], marks: &Marks) {
-    for (n, stage) in stages.iter().enumerate() {
-        let mark = marks.of(if stage.possible { Status::Ok } else { Status::Missing });
-        match &stage.reason {
-            None => out.push_str(&format!("{mark} {n:2} {}\n", stage.name)),
-            Some(reason) => {
-                out.push_str(&format!("{mark} {n:2} {:width$} ", stage.name, width = COLUMN - 7));
-                out.push_str(&hanging(reason, COLUMN - 1));
-                put_remedy(out, stage.remedy.as_deref());
-            }
+        let mark = if self.utf8 { fine } else { plain };
+        match status {
+            Status::Ok => self.style.good(mark),
+            Status::Limited => self.style.warn(mark),
+            Status::Missing => self.style.bad(mark),
+            Status::Unknown => self.style.accent(mark),
         }
     }
+
+    fn check(&self, check: &Check) -> String {
+        let name = format!("{} {}", self.mark(check.status), self.style.bold(check.name));
+        let mut out = hang(&pad(&name, COLUMN), wrap(&check.found, self.room()));
+        if let Some(consequence) = &check.consequence {
+            let stages = match &check.stages[..] {
+                [] => String::new(),
+                all if all.len() > 6 => " (every stage)".into(),
+                some => format!(" ({})", some.join(", ")),
+            };
+            out += &hang(&self.label("so"), wrap(&format!("{consequence}{stages}"), self.room()));
+        }
+        out + &self.remedy(check.remedy.as_deref())
+    }
+
+    fn stage(&self, number: usize, stage: &Stage) -> String {
+        let mark = self.mark(if stage.possible { Status::Ok } else { Status::Missing });
+        let first = format!("{mark} {number:2} {}", stage.name);
+        let Some(reason) = &stage.reason else { return format!("{first}\n") };
+        hang(&pad(&first, COLUMN), wrap(reason, self.room())) + &self.remedy(stage.remedy.as_deref())
+    }
+
+    /// A command for root is broken as a shell wants it, so that it can be copied; anything else is a sentence or
+    /// short. Behind `   # ` there is a remark.
+    fn remedy(&self, remedy: Option<&str>) -> String {
+        let Some(remedy) = remedy.filter(|r| !r.is_empty()) else { return String::new() };
+        let (who, text) = remedy.strip_prefix("as root: ").map_or(("try", remedy), |c| ("as root", c));
+        let (command, remark) = text.split_once("   # ").unwrap_or((text, ""));
+        let end = if who == "try" { "" } else { " \\" };
+        let mut lines = break_command(command, self.room() - end.len());
+        let last = lines.len().saturating_sub(1);
+        lines[..last].iter_mut().for_each(|line| line.push_str(end));
+        let mut lines: Vec<String> = lines.iter().map(|line| self.style.accent(line)).collect();
+        if !remark.is_empty() {
+            lines.extend(wrap(remark, self.room() - 2).iter().map(|line| self.style.dim(&format!("# {line}"))));
+        }
+        hang(&self.label(who), lines)
+    }
+
+    /// What stands before a line of explanation, at the right of the first column.
+    fn label(&self, text: &str) -> String {
+        let indent = " ".repeat(COLUMN - 2 - text.len());
+        format!("{indent}{}  ", self.style.dim(text))
+    }
+
+    fn room(&self) -> usize {
+        self.style.width - COLUMN
+    }
 }
 
-/// Text whose first line follows what stands there already, and whose others are indented.
-fn hanging(text: &str, indent: usize) -> String {
-    wrap(text, WIDTH - indent).join(&format!("\n{}", " ".repeat(indent))) + "\n"
-}
-
-/// Words in lines of at most `width` characters; a longer word gets a line to itself. Spaces within stay as they are.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+/// Words in lines of at most `width` columns. Unlike in a text, a word that is too long is left whole and spaces stay
+/// as they are: a shell minds.
+fn break_command(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let last = lines.last().map_or(0, |l| l.chars().count());
@@ -152,24 +127,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_never_too_long_and_no_word_is_lost() {
+    fn a_command_loses_no_word() {
         let text = "one two three four five six seven eight nine ten";
-        let lines = wrap(text, 12);
+        let lines = break_command(text, 12);
         assert!(lines.iter().all(|l| l.chars().count() <= 12), "{lines:?}");
         assert_eq!(lines.join(" "), text);
-        assert_eq!(wrap("a-very-long-word x", 5), ["a-very-long-word", "x"]);
+        assert_eq!(break_command("a-very-long-word x", 5), ["a-very-long-word", "x"]);
     }
 
     #[test]
     fn everything_fits_on_a_terminal() {
-        colored::control::set_override(false);
         let check = Check::ok("user namespaces", "x".repeat(10) + &" word".repeat(40))
             .missing(&["map-user", "drop-caps"], "consequence ".repeat(12))
-            .remedy("as root: ".to_string() + &"command ".repeat(20));
-        let mut out = String::new();
-        put_check(&mut out, &check, &ASCII);
-        assert!(out.lines().all(|l| l.chars().count() <= WIDTH), "{out}");
-        assert!(out.starts_with("x user namespaces"), "{out}");
+            .remedy("as root: ".to_string() + &"command ".repeat(20) + "  # " + &"remark ".repeat(20));
+        let out = Paper { style: Style::plain(), utf8: false }.check(&check);
+        assert!(out.lines().all(|l| l.chars().count() <= 80), "{out}");
+        assert!(out.starts_with("x user namespaces      xxxxx"), "{out}");
         assert!(out.contains("as root  command"), "{out}");
+        assert!(out.lines().filter(|l| l.contains("command")).rev().skip(1).all(|l| l.ends_with(" \\")), "{out}");
     }
 }

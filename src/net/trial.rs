@@ -9,6 +9,11 @@ use crate::state::State;
 use crate::sys;
 use nix::sched::CloneFlags;
 
+/// The name of the bridge that a container here would be connected to.
+pub fn bridge(state: &State) -> String {
+    super::shared_names(state).0
+}
+
 /// Bridge, cable, address and route, between the caller's network namespace and one that it goes into: the caller ends
 /// in another namespace, and should be a process that ends with it.
 ///

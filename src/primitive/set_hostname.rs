@@ -35,9 +35,9 @@ impl Primitive for SetHostname {
 
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         sys::process::unshare(CloneFlags::CLONE_NEWUTS)?;
-        if let Some(name) = guest.spec.oci.hostname() {
-            sys::process::sethostname(name)?;
-        }
+        // docker: a container that nobody named bears its id.
+        let name = guest.spec.oci.hostname().as_deref().unwrap_or(&guest.made.id);
+        sys::process::sethostname(name)?;
         if let Some(name) = guest.spec.oci.domainname() {
             sys::process::setdomainname(name)?;
         }

@@ -124,7 +124,7 @@ pub fn mknod_at(at: BorrowedFd<'_>, file: &Path, node: Node, mode: u32) -> Resul
         Node::File => (libc::S_IFREG, "S_IFREG", None),
     };
     let text = || {
-        let makedev = dev.map(|(a, b)| format!(", makedev({a:#x}, {b:#x})")).unwrap_or_default();
+        let makedev = dev.map(|(a, b)| format!(", makedev({}, {})", c_hex(a), c_hex(b))).unwrap_or_default();
         format!("mknodat({}, {}, {name}|0{mode:o}{makedev})", fd_name(at.as_raw_fd()), path(file))
     };
     call(text, || {
@@ -132,6 +132,11 @@ pub fn mknod_at(at: BorrowedFd<'_>, file: &Path, node: Node, mode: u32) -> Resul
         let kind = nix::sys::stat::SFlag::from_bits_truncate(kind);
         nix::sys::stat::mknodat(at, file, kind, Mode::from_bits_truncate(mode), number)
     })
+}
+
+/// C's `%#x`: a zero has no prefix.
+fn c_hex(n: u64) -> String {
+    if n == 0 { "0".into() } else { format!("{n:#x}") }
 }
 
 /// fchownat(2), not following a symbolic link.
@@ -157,7 +162,7 @@ pub fn chown_at(at: BorrowedFd<'_>, file: &Path, uid: u32, gid: u32) -> Result<(
 pub fn umask(mask: u32) -> u32 {
     let old = nix::sys::stat::umask(Mode::from_bits_truncate(mask)).bits();
     if super::trace::on() {
-        super::trace::record(&format!("umask(0{mask:o}) = 0{old:o}"));
+        super::trace::record(&format!("umask(0{mask:02o}) = 0{old:02o}"));
     }
     old
 }

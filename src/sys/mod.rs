@@ -2,6 +2,7 @@
 //! goes through [`call`], which can record it in strace's shape; so `--trace` prints the very calls that were made, and
 //! there is no second list that could drift from the first. Nothing here knows what a container is.
 
+pub mod attempt;
 pub mod background;
 pub mod bpf;
 pub mod caps;

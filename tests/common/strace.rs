@@ -44,16 +44,11 @@ pub fn normal(line: &str) -> String {
     let mut chars = call.chars().peekable();
     let mut quoted = false;
     let mut word = String::new();
+    // A word is also a list of flags, whose order means nothing.
     let flush = |word: &mut String, out: &mut String| {
-        let number = word.chars().all(|c| c.is_ascii_digit()) && !word.is_empty() && !word.starts_with('0');
-        let address = word.starts_with("0x") && word.len() > 8;
-        out.push_str(if address {
-            "@"
-        } else if number || word == "0" {
-            "N"
-        } else {
-            word
-        });
+        let mut flags: Vec<_> = word.split('|').map(letter).collect();
+        flags.sort_unstable();
+        *out += &flags.join("|");
         word.clear();
     };
     while let Some(c) = chars.next() {
@@ -73,7 +68,7 @@ pub fn normal(line: &str) -> String {
                 }
                 last = c;
             }
-        } else if c.is_ascii_alphanumeric() || c == '_' {
+        } else if c.is_ascii_alphanumeric() || c == '_' || c == '|' {
             word.push(c);
         } else {
             flush(&mut word, &mut out);
@@ -84,7 +79,37 @@ pub fn normal(line: &str) -> String {
         }
     }
     flush(&mut word, &mut out);
+    let out = key_arguments(out);
     failed.map_or(out.clone(), |errno| format!("{out}={errno}"))
+}
+
+/// N for a number, @ for an address; anything else, also an octal mode, stays.
+fn letter(word: &str) -> &str {
+    let number =
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) && (word == "0" || !word.starts_with('0'));
+    let address = word.starts_with("0x") && word.len() > 8;
+    if number {
+        "N"
+    } else if address {
+        "@"
+    } else {
+        word
+    }
+}
+
+/// Where strace shows what is only an address of the caller's memory, or what the kernel answered through one.
+fn key_arguments(call: String) -> String {
+    match call.split_once('(').map(|(name, _)| name) {
+        Some("clone3") => {
+            let call = call.replace("pidfd=@,", "").replace(",stack=NULL,stack_size=N", "");
+            match (call.find("=>{"), call.rfind("},")) {
+                (Some(from), Some(to)) if from < to => format!("{}{}", &call[..from], &call[to + 1..]),
+                _ => call,
+            }
+        }
+        Some("execve") => call.replace(",@)", ",)"),
+        _ => call,
+    }
 }
 
 /// Are the lines of `part` all in `whole`, in that order? If not, the first that is not.

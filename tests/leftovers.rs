@@ -1,0 +1,234 @@
+//! Crash-only: whatever happens to a container's start or run, nothing of it stays on the machine; after a kill -9,
+//! nothing stays that the next boxwright command does not take back.
+
+mod common;
+
+use common::{World, inventory::descendants, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+/// What makes the most: a container with all that it can have here, which sleeps.
+fn sleeper(world: &World) -> Vec<String> {
+    run(world, &["sleep", "100"])
+}
+
+/// The same, with another command.
+fn run(world: &World, command: &[&str]) -> Vec<String> {
+    let mut args: Vec<String> = ["full-run", "--rm"].map(str::to_string).to_vec();
+    // Where groups cannot be made, limits are an error.
+    if world.no_cgroups().is_none() {
+        args.extend(["--pids-limit", "64", "--memory", "64m", "--cpus", "0.5"].map(str::to_string));
+    }
+    args.push("host".into());
+    args.extend(command.iter().map(ToString::to_string));
+    args
+}
+
+/// A world in which what is made once (the image's own files, the bridge's lease file) is there already.
+fn ready(world: World) -> World {
+    world.run(run(&world, &["true"])).exits(0);
+    world
+}
+
+/// The next boxwright command, after which nothing may be left.
+fn sweep(world: &World) {
+    world.run(["unshare-pid"]).exits(0);
+}
+
+/// Both kinds of user, as far as this test's user can be them.
+fn worlds() -> Vec<fn() -> World> {
+    if common::is_root() { vec![World::new, World::as_user] } else { vec![World::new] }
+}
+
+#[test]
+fn nothing_is_left_after_success() {
+    for make in worlds() {
+        let world = ready(make());
+        let before = world.inventory();
+        world.run(run(&world, &["true"])).exits(0);
+        world.run(run(&world, &["sh", "-c", "exit 7"])).exits(7);
+        world.assert_unchanged(&before);
+    }
+}
+
+#[test]
+fn nothing_is_left_after_each_stage() {
+    for make in worlds() {
+        let world = ready(make());
+        let stages = world.run(["stages", "--format", "json"]).exits(0).json();
+        let names: Vec<&str> = stages.as_array().expect("a list").iter().filter_map(|s| s["name"].as_str()).collect();
+        for name in names.into_iter().filter(|n| *n != "full-run") {
+            let before = world.inventory();
+            world.run([name]);
+            world.assert_unchanged(&before);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_after_an_error() {
+    for make in worlds() {
+        let world = ready(make());
+        let before = world.inventory();
+        world.run(run(&world, &["/no/such/program"])).exits(127);
+        world.run(["full-run", "--rootfs", "/no/such/directory", "true"]).exits(125);
+        world.run(["full-run", "--user", "nobody-of-that-name", "host", "true"]).exits(125);
+        world.run(["full-run", "--workdir", "/proc/1/nothing/there", "host", "true"]);
+        world.assert_unchanged(&before);
+    }
+}
+
+#[test]
+fn nothing_is_left_after_control_c() {
+    for make in worlds() {
+        let world = ready(make());
+        let before = world.inventory();
+        let args = sleeper(&world);
+        // From the first instant to a command that has long been running.
+        for delay in [0, 1, 2, 4, 8, 16, 32, 64, 300] {
+            for signal in [Signal::SIGINT, Signal::SIGTERM] {
+                let mut child = world.spawn(&args);
+                std::thread::sleep(Duration::from_millis(delay));
+                let pid = Pid::from_raw(child.id() as i32);
+                // sleep as process 1 has no handler, and the kernel keeps signals without one from a process 1: so
+                // the second of the same kind kills, as docker's third does.
+                let deadline = Instant::now() + Duration::from_secs(20);
+                while child.try_wait().expect("waitpid").is_none() {
+                    kill(pid, signal).expect("kill");
+                    std::thread::sleep(Duration::from_millis(50));
+                    if Instant::now() > deadline {
+                        kill_all(&descendants());
+                        child.wait().expect("waitpid");
+                    }
+                }
+            }
+        }
+        sweep(&world);
+        world.assert_unchanged(&before);
+    }
+}
+
+fn kill_all(pids: &std::collections::BTreeSet<i32>) {
+    for &pid in pids {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn nothing_is_left_after_kill_9_at_any_time() {
+    for make in worlds() {
+        let world = ready(make());
+        let before = world.inventory();
+        let args = sleeper(&world);
+        let step = Duration::from_micros(if common::long() { 100 } else { 1500 });
+        let mut delay = Duration::ZERO;
+        while delay < Duration::from_millis(60) {
+            let mut child = world.spawn(&args);
+            std::thread::sleep(delay);
+            child.kill().expect("kill");
+            wait(&mut child, Duration::from_secs(10)).expect("a killed process ends");
+            sweep(&world);
+            world.assert_unchanged(&before);
+            delay += step;
+        }
+    }
+}
+
+/// The child dies in the middle of its set-up: the parent notices, says so, and cleans up by itself.
+#[test]
+fn nothing_is_left_after_the_childs_death() {
+    for make in worlds() {
+        let world = ready(make());
+        let before = world.inventory();
+        let args = sleeper(&world);
+        let mut hits = 0;
+        for delay in (0..60).map(|n| Duration::from_micros(n * 500)) {
+            let mut child = world.spawn(&args);
+            let parent = child.id() as i32;
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let inner = loop {
+                if let Some(pid) = descendants().into_iter().find(|&p| p != parent) {
+                    break Some(pid);
+                }
+                if Instant::now() > deadline {
+                    break None;
+                }
+            };
+            std::thread::sleep(delay);
+            if let Some(inner) = inner {
+                hits += usize::from(kill(Pid::from_raw(inner), Signal::SIGKILL).is_ok());
+            }
+            // It may have been a helper; then the container runs, and ends now.
+            std::thread::sleep(Duration::from_millis(5));
+            if wait(&mut child, Duration::from_secs(2)).is_none() {
+                kill_all(&descendants().into_iter().filter(|&p| p != parent).collect());
+            }
+            wait(&mut child, Duration::from_secs(20)).expect("the parent ends when its child is dead");
+        }
+        world.assert_unchanged(&before);
+        assert!(hits > 10, "only {hits} children were there to be killed");
+    }
+}
+
+/// The parent dies at every system call of a start, one after the other: strace(1) sends the signal.
+#[test]
+fn nothing_is_left_after_kill_9_at_every_system_call() {
+    if !common::installed("strace") {
+        skip!("there is no strace");
+    }
+    // The short form takes every seventh, another seventh each time it is run.
+    let (first, step) = if common::long() { (1, 1) } else { (1 + std::process::id() % 7, 7) };
+    for make in worlds() {
+        let world = ready(make());
+        let before = world.inventory();
+        let args = sleeper(&world);
+        let mut call = first;
+        loop {
+            let mut strace = world.any("strace");
+            strace.args(["-qqq", "-o", "/dev/null", "-e", &format!("inject=all:signal=KILL:when={call}")]);
+            strace.arg(world.dir.path().join("boxwright")).args(&args);
+            strace.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            let mut child = strace.spawn().expect("strace starts");
+            // Alive after two seconds: this was the last call, the one in which it waits for its container.
+            let ended = wait(&mut child, Duration::from_secs(2));
+            if ended.is_none() {
+                kill_all(&descendants());
+                wait(&mut child, Duration::from_secs(10)).expect("a killed process ends");
+            }
+            sweep(&world);
+            world.assert_unchanged(&before);
+            if ended.is_none() {
+                break;
+            }
+            call += step;
+            assert!(call < 5000, "a start makes fewer system calls than that");
+        }
+        assert!(call > 50, "only {call} calls: was there a start at all?");
+    }
+}
+
+/// Many at once, killed at random: no one's sweep may take what another is using.
+#[test]
+fn nothing_is_left_after_a_crowd() {
+    for make in worlds() {
+        let world = ready(make());
+        let before = world.inventory();
+        let args = sleeper(&world);
+        let rounds = if common::long() { 20 } else { 3 };
+        for round in 0..rounds {
+            let mut crowd: Vec<_> = (0..6).map(|_| world.spawn(&args)).collect();
+            for (n, child) in crowd.iter_mut().enumerate() {
+                std::thread::sleep(Duration::from_millis((round * 5 + n as u64 * 7) % 40));
+                child.kill().expect("kill");
+            }
+            // One that must succeed while the others are being cleaned up.
+            world.run(run(&world, &["true"])).exits(0);
+            for child in &mut crowd {
+                wait(child, Duration::from_secs(10)).expect("a killed process ends");
+            }
+        }
+        sweep(&world);
+        world.assert_unchanged(&before);
+    }
+}
