@@ -321,6 +321,7 @@ mod tests {
     use super::*;
     use crate::observe::Snapshot;
     use crate::primitive::{Lack, find};
+    use crate::prove::Proof;
     use crate::report::{Call, Who};
     use nix::unistd::Pid;
 
@@ -367,7 +368,14 @@ mod tests {
             name: "join-cgroup",
             lack: Lack { reason: "it is not yours".into(), remedy: "ask for it".into() },
         });
-        report.prove([super::super::Proof { claim: "20 %".into(), measured: "19.8 %".into(), held: true }]);
+        let proof = |held| Proof {
+            primitive: "limit-cpu",
+            claim: "a busy loop gets 20 %".into(),
+            held,
+            unproved: None,
+            measured: vec!["it got 19.8 %".into()],
+        };
+        report.prove([proof(true), Proof { unproved: Some("it is late".into()), measured: vec![], ..proof(false) }]);
         insta::assert_snapshot!(report.text(Style::plain()), @r#"
         ● set-hostname  UTS namespace: a hostname of its own
           UTS namespace       1 → 2
@@ -378,7 +386,9 @@ mod tests {
                    sethostname("box", 3) = 0
 
           proof
-            ✓ 20 %: 19.8 %
+            ✓ a busy loop gets 20 %
+              it got 19.8 %
+            ? a busy loop gets 20 %: could not be proved, because it is late
 
           skipped             join-cgroup, because it is not yours
           still the host's    network, clocks
