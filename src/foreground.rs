@@ -267,9 +267,9 @@ impl<'a> Attendant<'a> {
             home.enter();
         }
         // SIGTSTP rather than SIGSTOP: where no shell looks after us that could ever wake us (an orphaned process
-        // group), the kernel ignores it, and we go on at once.
-        let us = nix::unistd::getpid().as_raw();
-        signal::send(us, libc::SIGTSTP).map_err(|e| Error::call("kill(ourselves, SIGTSTP)", e))?;
+        // group), the kernel ignores it, and we go on at once. To the whole group, as the terminal would have done: a
+        // shell looks after its direct child, and that may be sudo.
+        signal::send(0, libc::SIGTSTP).map_err(|e| Error::call("kill(0, SIGTSTP)", e))?;
         signal::unblock(&[libc::SIGTSTP])?;
         signal::block(&[libc::SIGTSTP])?;
         self.resume();
@@ -283,8 +283,7 @@ impl<'a> Attendant<'a> {
             self.resize();
         }
         if let Some(home) = &self.stdio.home {
-            home.lend(self.pid);
-            let _ = signal::send(-self.pid, libc::SIGCONT);
+            home.resume(self.pid);
         } else if matches!(self.stdio.streams, Streams::Shared { .. }) {
             let _ = process::pidfd_kill(self.pidfd, libc::SIGCONT);
         }

@@ -37,6 +37,11 @@ pub fn resolve(reference: &str, state: &State) -> Result<Image> {
     }
 }
 
+/// Removes what a killed process has left half made.
+pub fn sweep(state: &State) {
+    host::sweep(state);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,10 @@
 use crate::error::{Error, Result};
 use crate::primitive::LIST;
 use crate::state::{State, make_private};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
@@ -124,6 +126,7 @@ pub enum Thorough {
 
 /// Takes back what dead processes left behind. Returns the ids that were cleaned.
 pub fn sweep(state: &State, thorough: Thorough) -> Vec<String> {
+    crate::image::sweep(state);
     crate::net::tidy(state);
     let Ok(entries) = std::fs::read_dir(directory(state)) else { return Vec::new() };
     let limit = if thorough == Thorough::All { usize::MAX } else { 32 };
@@ -150,15 +153,30 @@ pub fn sweep(state: &State, thorough: Thorough) -> Vec<String> {
     swept
 }
 
-/// Every primitive's `undo`, last first. Goes on after an error and returns the first one.
+/// Ends what still runs, then every primitive's `undo`, last first. Goes on after an error and returns the first one.
 ///
 /// # Errors
 /// The first that an `undo` returned.
 pub fn undo_all(made: &Made) -> Result<()> {
-    let mut first = Ok(());
+    let mut first = end(made);
     for primitive in LIST.iter().rev() {
         let result = primitive.undo(made).map_err(|e| e.in_primitive(primitive.name()));
         first = first.and(result);
     }
     first
+}
+
+/// Nobody may be at work in what is about to be taken apart. After a normal end nobody is, and this is one look at a
+/// process that is gone; after a crash the container may have gone on without us.
+fn end(made: &Made) -> Result<()> {
+    let Some(init) = made.init.and_then(Process::open) else { return Ok(()) };
+    let _ = crate::sys::process::pidfd_kill(&init, libc::SIGKILL);
+    crate::cgroup::kill_all(&made.cgroups)?;
+    // A pidfd is readable once its process has ended: also where there was no cgroup to ask.
+    let mut ended = [PollFd::new(init.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut ended, PollTimeout::from(10_000_u16)) {
+        Ok(0) => Err(Error::new(format!("process {} does not end", made.init.map_or(0, |i| i.pid)))
+            .why("it is in a system call that cannot be interrupted (state D in ps)")),
+        _ => Ok(()),
+    }
 }

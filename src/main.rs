@@ -14,8 +14,10 @@ mod net; // netlink, bridge, NAT
 mod observe; // what is true of a process
 mod primitive; // THE LIST
 mod program; // which file a command is, and whether it is a trap
+mod prove; // what a primitive is good for, measured
 mod remove; // what a container has left
 mod report; // what a stage did, for people and programs
+mod seccomp; // rules about system calls become a program for the kernel
 mod spawn; // the runner
 mod spec; // flags become one Spec
 mod state; // where state is kept

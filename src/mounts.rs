@@ -137,14 +137,14 @@ fn attach_bind(root: BorrowedFd<'_>, mount: &oci::Mount, tree: OwnedFd) -> Resul
     let kind = if is_directory(tree.as_fd())? { Kind::Directory } else { Kind::File };
     let at = target(root, mount.destination(), kind)?;
     place::refuse_proc(at.as_fd(), mount.destination())?;
-    sys::mount::attach(tree.as_fd(), at.as_fd()).map_err(|e| {
+    if is_directory(at.as_fd())? != (kind == Kind::Directory) {
+        // Which errno move_mount(2) has for this depends on the kernel.
         let (is, other) = if kind == Kind::Directory { ("directory", "file") } else { ("file", "directory") };
-        e.explain(
-            Errno::ENOTDIR,
-            &format!("the source is a {is}, and the destination is there already as a {other}"),
-            "choose another destination",
-        )
-    })
+        return Err(Error::new("the kinds of source and destination differ")
+            .why(format!("the source is a {is}, and the destination is there already as a {other}"))
+            .hint("choose another destination"));
+    }
+    sys::mount::attach(tree.as_fd(), at.as_fd())
 }
 
 fn is_directory(fd: BorrowedFd<'_>) -> Result<bool> {

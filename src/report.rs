@@ -13,6 +13,7 @@ pub use trace::{Several, Trace};
 
 use crate::observe::{Change, Fact, Snapshot, diff, hand_over};
 use crate::primitive::{LIST, Lack, Primitive, number};
+use crate::prove::Proof;
 use crate::spawn::{Side, Watcher};
 use crate::spec::Spec;
 use nix::unistd::Pid;
@@ -55,17 +56,6 @@ impl Who {
     }
 }
 
-/// What is measured to prove that a limit holds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Proof {
-    /// What should be so.
-    pub claim: String,
-    /// What was measured.
-    pub measured: String,
-    /// Is it so?
-    pub held: bool,
-}
-
 /// What one primitive did.
 struct Entry {
     primitive: &'static dyn Primitive,
@@ -75,6 +65,8 @@ struct Entry {
     early: Vec<Change>,
     /// What of its own may be seen early.
     may_be_early: Vec<Fact>,
+    /// Does clone3 do its work, or part of it?
+    born: bool,
 }
 
 /// A primitive of the prefix that this machine cannot do.
@@ -110,6 +102,7 @@ impl Report {
             changes: Vec::new(),
             early: Vec::new(),
             may_be_early: early_facts(primitive, spec),
+            born: !primitive.clone_flags(spec).is_empty(),
         });
         Report {
             stage,
@@ -193,8 +186,11 @@ impl Report {
         }
         let own = self.own_namespaces();
         if !own.is_empty() {
-            let kinds = own.iter().filter_map(|f| f.namespace()).map(|(_, option)| option);
-            let kinds = if own.len() > 3 { "--all".to_string() } else { kinds.collect::<Vec<_>>().join(" ") };
+            // Not --all: that enters those which are the host's too, and there an ordinary user may not go.
+            let brief = own.len() > 3;
+            let kinds =
+                own.iter().filter_map(|f| f.namespace()).map(|(_, long, short)| if brief { short } else { long });
+            let kinds = kinds.collect::<Vec<_>>().join(" ");
             // nsenter becomes root of the namespace with setgroups(2), which an ordinary user's namespace forbids.
             let user = own.contains(&Fact::UserNs) && !nix::unistd::geteuid().is_root();
             let keep = if user { " --preserve-credentials" } else { "" };
@@ -215,7 +211,7 @@ const TOOLS: [(&[Fact], &str); 4] = [
     (&[Fact::UidMap], "cat /proc/PID/uid_map"),
     (&[Fact::Cgroup, Fact::CpuMax, Fact::MemoryMax, Fact::PidsMax, Fact::IoMax], "cat /proc/PID/cgroup"),
     (&[Fact::Seccomp, Fact::NoNewPrivs, Fact::CapEff, Fact::CapBnd], "grep -E 'Cap|Seccomp|NoNew' /proc/PID/status"),
-    (&[Fact::Propagation, Fact::Mounts, Fact::MaskedPaths], "cat /proc/PID/mountinfo"),
+    (&[Fact::Propagation, Fact::MaskedPaths, Fact::Root], "cat /proc/PID/mountinfo"),
 ];
 
 /// What shows it from within.
@@ -243,13 +239,19 @@ impl Watcher for Report {
     }
 
     fn call(&mut self, primitive: usize, side: Side, line: &str) {
-        if let Some(entry) = self.entry(primitive) {
-            entry.calls.push(Call { side: side.into(), call: line.to_string() });
+        let call = Call { side: side.into(), call: line.to_string() };
+        // One clone3 does the work of several primitives: each shows it, because none is complete without it.
+        let (clone3, into_cgroup) = (line.starts_with("clone3("), line.contains("CLONE_INTO_CGROUP"));
+        let shares = |e: &Entry| e.born || into_cgroup && e.primitive.changes().contains(&Fact::Cgroup);
+        if clone3 && self.entries.iter().any(shares) {
+            self.entries.iter_mut().filter(|e| shares(e)).for_each(|e| e.calls.push(call.clone()));
+        } else if let Some(entry) = self.entry(primitive) {
+            entry.calls.push(call);
         }
     }
 
     fn step(&mut self, primitive: usize, before: &Snapshot, after: &Snapshot) {
-        let mut observed = diff(before, after);
+        let mut observed = diff(before, after, self.first.as_ref().unwrap_or(before));
         if self.first.is_none() {
             self.first = Some(before.clone());
             let later =

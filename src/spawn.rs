@@ -39,6 +39,8 @@ pub struct Host<'a> {
     pub hand_over: Vec<OwnedFd>,
     /// Things that the user should hear of, which are no errors.
     pub notes: Vec<String>,
+    /// What the child has measured ([`crate::prove`]).
+    pub measured: Vec<serde_json::Value>,
     child: Option<Pid>,
     journal: Journal,
 }
@@ -116,6 +118,14 @@ impl Guest<'_> {
     /// When the parent is dead.
     pub fn send_terminal(&self, master: BorrowedFd<'_>) -> Result<()> {
         self.wire.send_with(&FromGuest::Terminal, Some(master))
+    }
+
+    /// Tells the parent what an experiment has measured.
+    ///
+    /// # Errors
+    /// When the parent is dead.
+    pub fn measured(&self, value: serde_json::Value) -> Result<()> {
+        self.wire.send(&FromGuest::Measured(value))
     }
 
     /// Attaches a mount that was just made to the tree as it is now, where there is a place for it, and keeps it:
@@ -257,6 +267,7 @@ pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
         held: vec![],
         hand_over: vec![],
         notes: vec![],
+        measured: vec![],
         child: None,
         journal,
     };
@@ -392,6 +403,7 @@ fn serve(
                 }
             }
             FromGuest::Terminal => terminal = fd,
+            FromGuest::Measured(value) => host.measured.push(value),
             FromGuest::Ready => {
                 if let Some(watcher) = &job.watcher {
                     watcher.borrow_mut().ready(pid, &host.notes);

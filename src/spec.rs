@@ -2,7 +2,6 @@
 //! runtime-spec's own structure, and beside it the few things which that leaves to the engine (layers, wires, a
 //! resolver). Primitives read this and nothing else.
 
-use nix::sched::CloneFlags;
 pub mod build;
 mod devices;
 pub mod env;
@@ -53,8 +52,8 @@ pub enum Seccomp {
     Unconfined,
     /// Those of the built-in profile.
     Default,
-    /// Those of a profile in docker's JSON format.
-    File(PathBuf),
+    /// Those of a profile of the user's, compiled as soon as it is read: a mistake in it is told before anything is made.
+    Profile(Box<crate::seccomp::Filter>),
 }
 
 /// How a container is wired.
@@ -131,23 +130,14 @@ impl Spec {
         self.process().and_then(|p| p.args().as_deref()).unwrap_or_default()
     }
 
+    /// The capabilities that no process of the container can exceed.
+    pub fn bounding(&self) -> crate::caps::Set {
+        let caps = self.process().and_then(|p| p.capabilities().as_ref());
+        caps.and_then(|c| c.bounding().as_ref()).map_or(crate::caps::Set::EMPTY, Into::into)
+    }
+
     /// Is the container's root a user of ours rather than the host's root?
     pub fn userns(&self) -> bool {
         self.namespace(oci::LinuxNamespaceType::User)
-    }
-}
-
-/// The clone(2) flag of a namespace kind.
-pub fn clone_flag(kind: oci::LinuxNamespaceType) -> CloneFlags {
-    use oci::LinuxNamespaceType as N;
-    match kind {
-        N::Mount => CloneFlags::CLONE_NEWNS,
-        N::Cgroup => CloneFlags::CLONE_NEWCGROUP,
-        N::Uts => CloneFlags::CLONE_NEWUTS,
-        N::Ipc => CloneFlags::CLONE_NEWIPC,
-        N::User => CloneFlags::CLONE_NEWUSER,
-        N::Pid => CloneFlags::CLONE_NEWPID,
-        N::Network => CloneFlags::CLONE_NEWNET,
-        N::Time => CloneFlags::from_bits_retain(libc::CLONE_NEWTIME),
     }
 }

@@ -9,9 +9,10 @@
 
 use crate::error::{Error, Result};
 use crate::spec::Spec;
-use crate::sys::{exec, fs, tty};
+use crate::sys::{exec, fs, signal, tty};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::getpgrp;
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -85,14 +86,25 @@ impl Stdio {
 
 /// Our own process group, to come back to: whatever happens to the command, the terminal is ours again.
 #[derive(Debug)]
-pub(crate) struct Home(pub i32);
+pub(crate) struct Home {
+    group: i32,
+    /// Has the command the terminal from us? In the background it is not ours to take back.
+    lent: Cell<bool>,
+}
 
 impl Home {
+    /// From when the command is started until it is waited for.
+    fn new(group: i32) -> Home {
+        Home { group, lent: Cell::new(true) }
+    }
+
     /// Into our own group, with the terminal's foreground.
     pub fn enter(&self) {
         // A group whose last member has left is gone; if it was ours, we can found it anew.
-        let _ = tty::join_group(self.0).or_else(|_| tty::join_group(0));
-        let _ = tty::set_foreground(standard()[0], getpgrp().as_raw());
+        let _ = tty::join_group(self.group).or_else(|_| tty::join_group(0));
+        if self.lent.replace(false) {
+            let _ = tty::set_foreground(standard()[0], getpgrp().as_raw());
+        }
     }
 
     /// Into the command's group: so that Ctrl-C reaches both, the command because it is for it, and us to tell when the
@@ -101,10 +113,17 @@ impl Home {
         let _ = tty::join_group(group);
     }
 
-    /// Gives the terminal to the command, if it has been given to us. (`fg`, not `bg`.)
-    pub fn lend(&self, group: i32) {
+    /// Wakes the command, with the terminal if that has been given to us (`fg`, not `bg`).
+    pub fn resume(&self, group: i32) {
+        // Only from our own group: in the command's, SIGCONT would come back to us, again and again.
+        if getpgrp().as_raw() == group {
+            return;
+        }
         let terminal = standard()[0];
-        if tty::foreground(terminal) == Some(self.0) && tty::set_foreground(terminal, group).is_ok() {
+        let lent = tty::foreground(terminal) == Some(self.group) && tty::set_foreground(terminal, group).is_ok();
+        let _ = signal::send(-group, libc::SIGCONT);
+        self.lent.set(lent);
+        if lent {
             self.leave_for(group);
         }
     }
@@ -122,7 +141,7 @@ fn shared(stdio: Stdio) -> Stdio {
     let group = getpgrp().as_raw();
     let at_terminal = standard().iter().all(BorrowedFd::is_terminal);
     let lead = at_terminal && tty::foreground(standard()[0]) == Some(group);
-    Stdio { streams: Streams::Shared { lead }, home: lead.then_some(Home(group)), ..stdio }
+    Stdio { streams: Streams::Shared { lead }, home: lead.then(|| Home::new(group)), ..stdio }
 }
 
 /// docker's rule: with `-i` and `-t` there must be a terminal to type at; with `-t` alone nothing is typed.

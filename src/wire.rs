@@ -30,6 +30,8 @@ pub enum FromGuest {
     },
     /// The other end of the container's terminal travels with this frame.
     Terminal,
+    /// What an experiment has measured ([`crate::prove`]).
+    Measured(serde_json::Value),
     /// All is set up; execve is next, once the parent says so.
     Ready,
     /// It failed.
@@ -95,18 +97,10 @@ impl Wire {
         Ok(())
     }
 
-    /// Receives one frame; `None` at end of file.
+    /// Receives one frame and the descriptor that came with it; `None` at end of file.
     ///
     /// # Errors
     /// When the other side sends what is not a frame.
-    pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        Ok(self.receive_with()?.map(|(frame, _)| frame))
-    }
-
-    /// Receives one frame and the descriptor that came with it.
-    ///
-    /// # Errors
-    /// As [`Wire::receive`].
     pub fn receive_with<T: DeserializeOwned>(&self) -> Result<Option<(T, Option<OwnedFd>)>> {
         let mut fd = None;
         let mut header = [0; 4];

@@ -27,7 +27,7 @@ pub fn command(primitive: &'static dyn Primitive) -> Command {
         c.after_help(format!("`boxwright explain {name}` tells what it is and why."))
             .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Print help"))
             .arg(switch("all", "Report every primitive, not only this stage's"))
-            .arg(switch("prove", "Measure the effect, and not only read the setting"))
+            .arg(switch("prove", "Measure the effect, and not only read the setting (exit code 1: it has none)"))
             .arg(Arg::new("report-file").long("report-file").value_name("FILE").help("Write the report there"))
             .arg(
                 Arg::new("command")
@@ -77,12 +77,39 @@ pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose,
     let stdio = Stdio::prepare(&spec)?;
     let interrupt = Some(signals.as_fd());
     let job = Job { spec: &spec, state, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
+    let proved = prove(name, matches, &job, report.as_deref())?;
     let mut running = spawn::start(&job)?;
     let end = foreground::attend(&mut running, &signals, stdio);
     let finished = running.finish();
     let end = end?;
     finished?;
-    Ok(ExitCode::from(end.exit_code()))
+    // A proof that is no proof is a failure, unless the command has already had one of its own.
+    Ok(ExitCode::from(if proved { end.exit_code() } else { end.exit_code().max(1) }))
+}
+
+/// `--prove`: measures this stage's primitive, or with `--all` every one of the prefix, before the start that is
+/// reported. Does all that was asked for hold?
+fn prove(name: &str, matches: &ArgMatches, job: &Job<'_>, report: Option<&RefCell<Report>>) -> Result<bool> {
+    let asked = |flag| matches.try_get_one::<bool>(flag).ok().flatten().is_some_and(|on| *on);
+    if !asked("prove") {
+        return Ok(true);
+    }
+    let wanted = |p: &&&'static dyn Primitive| {
+        p.name() == name || asked("all") && job.prefix.iter().any(|q| q.name() == p.name())
+    };
+    let mut proofs = Vec::new();
+    for primitive in LIST.iter().filter(wanted) {
+        proofs.extend(crate::prove::prove(*primitive, job)?);
+    }
+    if proofs.is_empty() {
+        return Err(Error::new(format!("--prove: there is no experiment for {name}"))
+            .hint(format!("these have one: {}", crate::prove::primitives().join(", "))));
+    }
+    let held = proofs.iter().all(|proof| proof.held);
+    if let Some(report) = report {
+        report.borrow_mut().prove(proofs);
+    }
+    Ok(held)
 }
 
 /// A stage always reports; full-run when asked to.
@@ -153,15 +180,25 @@ fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Prefix> {
         match primitive.needs().iter().find_map(|need| (need.probe)(spec).err()) {
             None => prefix.push(*primitive),
             Some(lack) if this == name || asked.contains(&this) => return Err(lack.into_error(this)),
-            Some(lack) => {
-                eprintln!("boxwright: skipped {this}, because {}\n  try: {}", lack.reason, lack.remedy);
-                skipped.push((*primitive, lack));
-            }
+            Some(lack) => skipped.push((*primitive, lack)),
         }
     }
+    say_skipped(&skipped);
     let command = LIST[LIST.len() - 1];
     if !spec.args().is_empty() && prefix.last().is_none_or(|p| p.name() != command.name()) {
         prefix.push(command);
     }
     Ok((prefix, skipped))
+}
+
+/// Loudly, but once for each remedy: what misses a cgroup, say, is mended together.
+fn say_skipped(skipped: &[(&'static dyn Primitive, Lack)]) {
+    for (n, (first, lack)) in skipped.iter().enumerate() {
+        let alike = |(_, l): &&(&dyn Primitive, Lack)| l.remedy == lack.remedy;
+        if skipped[..n].iter().any(|s| alike(&s)) {
+            continue;
+        }
+        let others: String = skipped[n + 1..].iter().filter(alike).map(|(p, _)| format!(", {}", p.name())).collect();
+        eprintln!("boxwright: skipped {}{others}, because {}\n  try: {}", first.name(), lack.reason, lack.remedy);
+    }
 }

@@ -179,6 +179,19 @@ fn hold(path: &Path) -> Result<bool> {
     Ok(same)
 }
 
+/// Removes half-made skeletons: those that are there while nobody has the lock.
+pub(super) fn sweep(state: &State) {
+    let images = state.lib.join("images/host");
+    let aside = [images.join("new"), images.join("old")];
+    if aside.iter().any(|dir| dir.exists())
+        && let Ok(lock) = File::open(images.join("lock"))
+        && lock.try_lock().is_ok()
+    {
+        // What cannot be removed now is found again next time.
+        let _ = aside.iter().try_for_each(|dir| remove_tree(dir));
+    }
+}
+
 /// Removes half-made skeletons, and older ones that nobody uses. The caller has the lock.
 fn clear(images: &Path, keep: &Path) {
     // What cannot be removed now is found again next time.

@@ -18,21 +18,26 @@ pub(super) fn mount(at: BorrowedFd<'_>, options: &Options) -> Result<()> {
     let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let hierarchies = hierarchies(&text);
     let attr = options.set | options.deep_set;
-    let first = match hierarchies.as_slice() {
-        // Nobody can tell (no /proc), or there is only v2.
-        [] => return unified(attr).and_then(|fs| sys::mount::attach(fs.as_fd(), at)),
-        [first, ..] => first,
+    if is_hosts_namespace() {
+        return hosts(at, attr);
+    }
+    let (first, rest) = match hierarchies.as_slice() {
+        [] => ("", &[][..]),
+        [first, rest @ ..] => (*first, rest),
     };
     let first_mount = match make(first, attr) {
-        // The cgroup namespace belongs to the host (there is none of our own), and so only the host may show it whole.
+        // The namespace belongs to a user namespace around ours.
         Err(e) if e.is(Errno::EPERM) => return hosts(at, attr),
         made => made?,
     };
+    if hierarchies.is_empty() {
+        return sys::mount::attach(first_mount.as_fd(), at);
+    }
     let all = sys::mount::make("tmpfs", "cgroup", &["mode=755"], attr.without(Attr::RDONLY))?;
     // Attached before anything is mounted in it: until Linux 6.15 nothing could be attached to a detached mount.
     sys::mount::attach(all.as_fd(), at)?;
     place(&all, first, &first_mount)?;
-    for hierarchy in &hierarchies[1..] {
+    for hierarchy in rest {
         place(&all, hierarchy, &make(hierarchy, attr)?)?;
     }
     if attr.has(Attr::RDONLY) {
@@ -41,21 +46,18 @@ pub(super) fn mount(at: BorrowedFd<'_>, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn unified(attr: Attr) -> Result<OwnedFd> {
-    match sys::mount::make("cgroup2", "cgroup", &[], attr) {
-        Err(e) if e.is(Errno::EPERM) => hosts_tree(attr),
-        made => made,
-    }
+/// A cgroup2 mounted in the host's own cgroup namespace would set the flags of the one hierarchy there is (nsdelegate,
+/// favordynmods) back to what the new mount says, which is nothing; and that takes 10 ms.
+fn is_hosts_namespace() -> bool {
+    // PROC_CGROUP_INIT_INO of the kernel: the first namespace has this number on every machine.
+    std::fs::read_link("/proc/self/ns/cgroup").is_ok_and(|ns| ns == Path::new("cgroup:[4026531835]"))
 }
 
+/// The host's own tree, read-only: who sees all of it may touch nothing.
 fn hosts(at: BorrowedFd<'_>, attr: Attr) -> Result<()> {
-    sys::mount::attach(hosts_tree(attr)?.as_fd(), at)
-}
-
-fn hosts_tree(attr: Attr) -> Result<OwnedFd> {
     let tree = sys::mount::clone_tree(AT_FDCWD, Path::new("/sys/fs/cgroup"), true)?;
     sys::mount::set_attr(tree.as_fd(), attr | Attr::RDONLY, Attr::default(), true)?;
-    Ok(tree)
+    sys::mount::attach(tree.as_fd(), at)
 }
 
 /// One hierarchy of /proc/PID/cgroup: its controllers, or `name=…`, or nothing for v2 beside v1.

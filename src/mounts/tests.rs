@@ -159,8 +159,9 @@ fn with_own_mounts(test: impl FnOnce()) {
             if own.and_then(|()| sys::mount::mount("none", Path::new("/"), None, private, None)).is_err() {
                 exit_now(77);
             }
-            test();
-            exit_now(0)
+            // A panic that unwinds into the test harness would make this child a second harness, and its parent happy.
+            let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
+            exit_now(i32::from(passed.is_err()))
         }
     }
 }
@@ -189,12 +190,20 @@ fn binds_have_the_kind_and_the_flags_that_were_asked_for() {
     with_own_mounts(|| {
         let root = open(&h.root());
         let from = source.to_str().unwrap();
-        apply(root.as_fd(), &oci_mount("bind", from, "/a/dir", &["rbind", "rprivate", "rro", "nosuid", "noatime"]))
+        // Access times are locked in a user namespace, where the host's mount has other ones.
+        let atime = if nix::unistd::geteuid().is_root()
+            && fs::read_to_string("/proc/self/uid_map").unwrap().contains("4294967295")
+        {
+            "noatime"
+        } else {
+            "relatime"
+        };
+        apply(root.as_fd(), &oci_mount("bind", from, "/a/dir", &["rbind", "rprivate", "rro", "nosuid", atime]))
             .unwrap();
         assert_eq!(fs::read_to_string(h.root().join("a/dir/etc/file")).unwrap(), "text");
         assert!(fs::write(h.root().join("a/dir/x"), "").is_err());
         let line = seen(&h.root().join("a/dir")).unwrap();
-        assert!(line.starts_with("ro,nosuid,noatime") || line.starts_with("ro,nosuid,nodev,noatime"), "{line}");
+        assert!(line.starts_with("ro,nosuid") && line.contains(atime), "{line}");
         let file = source.join("etc/file");
         apply(root.as_fd(), &oci_mount("none", file.to_str().unwrap(), "/a/file", &["bind"])).unwrap();
         assert_eq!(fs::read_to_string(h.root().join("a/file")).unwrap(), "text");
@@ -203,7 +212,7 @@ fn binds_have_the_kind_and_the_flags_that_were_asked_for() {
         assert!(e.is(Errno::ENOENT) && e.why.as_deref().unwrap().contains("/nowhere/at/all"), "{e}");
         assert!(!h.root().join("never").exists());
         let e = apply(root.as_fd(), &oci_mount("bind", from, "/a/file", &["rbind"])).unwrap_err();
-        assert!(e.is(Errno::ENOTDIR) && e.why.is_some(), "{e}");
+        assert!(e.why.as_deref().unwrap().contains("as a file"), "{e}");
         let e = apply(root.as_fd(), &oci_mount("bind", from, "/b", &["rbind", "size=1"])).unwrap_err();
         assert!(e.what.contains("size=1"), "{e}");
     });

@@ -68,7 +68,7 @@ impl Eyes {
 
     fn namespaces(&self, seen: &mut Snapshot) {
         for fact in Fact::ALL {
-            let Some((name, _)) = fact.namespace() else { continue };
+            let Some((name, ..)) = fact.namespace() else { continue };
             // `pid:[4026531836]`; no such link on a kernel without that kind.
             let Ok(link) = readlinkat(&self.own, format!("ns/{name}").as_str()) else { continue };
             let link = link.to_string_lossy();
@@ -247,7 +247,7 @@ mod tests {
     fn a_process_sees_itself_and_a_second_look_is_the_same() {
         let eyes = Eyes::open().expect("/proc");
         let (first, second) = (eyes.look(), eyes.look());
-        assert_eq!(super::super::diff(&first, &second), []);
+        assert_eq!(super::super::diff(&first, &second, &first), []);
         for fact in [Fact::UserNs, Fact::NetNs, Fact::UidMap, Fact::User, Fact::CapBnd, Fact::Seccomp, Fact::Root] {
             assert!(first.contains_key(&fact), "{fact:?} in {first:?}");
         }

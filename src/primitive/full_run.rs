@@ -63,6 +63,7 @@ impl Primitive for FullRun {
         let path = c(file.as_os_str().as_bytes())?;
         let argv = spec.args().iter().map(|a| c(a.as_bytes())).collect::<Result<Vec<_>>>()?;
         let env = env.iter().map(|v| c(v.as_bytes())).collect::<Result<Vec<_>>>()?;
+        crate::seccomp::load_late(guest)?;
         if let Some(copy) = guest.init {
             let argv = [&[c(init::NAME.as_bytes())?, path][..], &argv].concat();
             return Err(exec::execute(exec::inherited(copy), &argv, &env));
@@ -76,9 +77,15 @@ impl Primitive for FullRun {
     }
 }
 
-/// The spec's environment and, in a container's own root, what only the container knows.
+/// The spec's environment and what goes without saying: in a container's own root what only the container knows; in a
+/// stage, which is run at a terminal of the host's, also what the caller has (all of it, while the root is the host's).
 fn environment(guest: &mut Guest) -> Result<Vec<String>> {
     let mut env = guest.spec.process().and_then(|p| p.env().clone()).unwrap_or_default();
+    if !guest.spec.own_session {
+        let ours = std::env::vars().filter(|(name, _)| !guest.pivoted || name == "TERM");
+        let missing: Vec<_> = ours.filter(|(name, _)| env::get(&env, name).is_none()).collect();
+        env.extend(missing.into_iter().map(|(name, value)| format!("{name}={value}")));
+    }
     if !guest.pivoted {
         return Ok(env);
     }
@@ -112,7 +119,7 @@ fn enter_directory(guest: &Guest) -> Result<()> {
 }
 
 /// Takes up what the parent decided (see `stdio`).
-fn streams(guest: &mut Guest) -> Result<()> {
+fn streams(guest: &Guest) -> Result<()> {
     match guest.stdio {
         // `terminal::inside` has done it.
         Streams::Terminal(_) | Streams::Shared { lead: false } => Ok(()),
@@ -124,27 +131,13 @@ fn streams(guest: &mut Guest) -> Result<()> {
         Streams::Own(numbers) => {
             // No terminal of the host's is ours from here on, so none can be typed into (TIOCSTI, CVE-2017-5226).
             process::setsid()?;
-            let uid = guest.user()?.uid;
             for (number, stream) in numbers.into_iter().zip(0..) {
-                own_pipe(number, uid);
                 if number != stream {
                     exec::dup_to(number, stream)?;
                 }
             }
             Ok(())
         }
-    }
-}
-
-/// A program that opens /dev/stdout anew (nginx's logs, say) needs to own the pipe behind it. A pipe is nobody else's;
-/// a file of the host's is, so that stays as it is.
-fn own_pipe(fd: std::os::fd::RawFd, uid: u32) {
-    const PIPEFS_MAGIC: i64 = 0x5049_5045;
-    let fd = exec::inherited(fd);
-    let is_pipe = || nix::sys::statfs::fstatfs(fd).is_ok_and(|s| s.filesystem_type().0 as i64 == PIPEFS_MAGIC);
-    if uid != 0 && is_pipe() {
-        // EPERM and EINVAL: not ours to give, or a user that is not mapped. Then it works only as it is.
-        let _ = tty::give_to(fd, uid);
     }
 }
 

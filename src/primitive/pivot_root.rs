@@ -126,12 +126,11 @@ fn fill(guest: &mut Guest, root: BorrowedFd<'_>) -> Result<()> {
         let made = guest.mounts.iter().position(|(at, _)| at == destination);
         if let Some(made) = made {
             let (_, made) = guest.mounts.swap_remove(made);
-            let at = mounts::target(root, destination, mounts::Kind::Directory)?;
+            // Behind a link /proc would be somewhere else, and the masks would miss it (CVE-2019-19921).
+            let at = mounts::ordinary_directory(root, destination)?;
             sys::mount::attach(made.as_fd(), at.as_fd())?;
         } else if destination == Path::new("/dev") {
-            let dev = make_dev(guest, mount)?;
-            let at = mounts::target(root, destination, mounts::Kind::Directory)?;
-            sys::mount::attach(dev.as_fd(), at.as_fd())?;
+            make_dev(guest, mount, root)?;
         } else if mount.typ().as_deref() == Some("cgroup") && !guest.has("join-cgroup") {
             // Without a cgroup of its own there is nothing to show but the host's.
         } else if let Some(hosts) = hosts_own(guest, mount) {
@@ -162,12 +161,14 @@ fn hosts_own(guest: &Guest, mount: &oci_spec::runtime::Mount) -> Option<oci_spec
     Some(bind)
 }
 
-/// /dev: a tmpfs with the few nodes that every program may expect (runtime-spec, "Default Devices"). It is filled
-/// while it is detached, so that no path of the container's is ever walked for it.
-fn make_dev(guest: &Guest, mount: &oci_spec::runtime::Mount) -> Result<OwnedFd> {
+/// /dev: a tmpfs with the few nodes that every program may expect (runtime-spec, "Default Devices"). It is filled by its
+/// descriptor, so that no path of the container's is ever walked for it; but it is attached first, because until Linux
+/// 6.15 a node could not be bound into a detached mount.
+fn make_dev(guest: &Guest, mount: &oci_spec::runtime::Mount, root: BorrowedFd<'_>) -> Result<()> {
     let parsed = mounts::options(mount.options().as_deref().unwrap_or_default());
     let data: Vec<&str> = parsed.data.iter().map(String::as_str).collect();
     let dev = sys::mount::make("tmpfs", "tmpfs", &data, parsed.set)?;
+    sys::mount::attach(dev.as_fd(), mounts::ordinary_directory(root, mount.destination())?.as_fd())?;
     for (name, major, minor) in DEVICES {
         let file = PathBuf::from(name);
         device(guest, dev.as_fd(), &file, Node::Char(major, minor), 0o666, None)?;
@@ -181,7 +182,7 @@ fn make_dev(guest: &Guest, mount: &oci_spec::runtime::Mount) -> Result<OwnedFd> 
     for wanted in guest.spec.linux().and_then(|l| l.devices().as_deref()).unwrap_or_default() {
         extra_device(guest, dev.as_fd(), wanted)?;
     }
-    Ok(dev)
+    Ok(())
 }
 
 const DEVICES: [(&str, u64, u64); 6] =
@@ -253,6 +254,9 @@ fn write_etc(guest: &Guest, root: BorrowedFd<'_>) -> Result<()> {
         return Ok(());
     }
     let files = sys::mount::make("tmpfs", "etc", &["mode=755"], Attr::NOSUID | Attr::NODEV | Attr::NOEXEC)?;
+    // Until Linux 6.15 only what is attached could be bound. So it covers the old root's /etc, and goes with that root.
+    let aside = sys::fs::open(Path::new("/etc"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+    sys::mount::attach(files.as_fd(), aside.as_fd())?;
     for (number, (path, text)) in texts.iter().enumerate() {
         let name = PathBuf::from(number.to_string());
         let file = sys::fs::open_at(files.as_fd(), &name, OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY, 0o644)?;

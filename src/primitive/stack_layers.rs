@@ -17,7 +17,7 @@ use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use nix::sys::statfs::{FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// See the head of this file.
@@ -52,11 +52,7 @@ impl Primitive for StackLayers {
         let containers = host.state.lib.join("containers");
         let directory = containers.join(&host.made.id);
         host.journal(|made| made.directory = Some(directory.clone()))?;
-        // The upper directory is the root of the container, so it must have exactly the mode of one.
-        let umask = sys::fs::umask(0);
-        let made = make_directories(&containers, &directory);
-        sys::fs::umask(umask);
-        made.map_err(|e| {
+        make_directories(&containers, &directory).map_err(|e| {
             e.explain(
                 Errno::ENOSPC,
                 "the disk with the state directory is full",
@@ -108,7 +104,15 @@ fn make_directories(containers: &Path, directory: &Path) -> Result<()> {
     // The two must be on one file system, because a file is prepared in `work` and then renamed into `upper`.
     [("upper", 0o755), ("work", 0o700), ("merged", 0o700)]
         .into_iter()
-        .try_for_each(|(name, mode)| sys::fs::mkdir(&directory.join(name), mode))
+        .try_for_each(|(name, mode)| sys::fs::mkdir(&directory.join(name), mode))?;
+    // The upper one is the root of the container, which every user in it must be able to enter; a strict umask may have
+    // made it ours alone.
+    let upper = directory.join("upper");
+    let failed = |e| Error::io(format!("chmod({}, 0755)", upper.display()), &e);
+    if upper.metadata().map_err(failed)?.mode() & 0o777 != 0o755 {
+        std::fs::set_permissions(&upper, std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// With `--userns keep-id` whoever made the directories is not the container's root; but the root of a container is.

@@ -32,7 +32,7 @@ pub fn text(calls: &[Call], style: Style) -> String {
         // A call that failed in a set-up that succeeded was expected to; still, it is one to look at.
         let lines = lines.into_iter().map(|l| match call {
             call if failed(call) => style.warn(&l),
-            call if PLUMBING.contains(&name(call)) => style.dim(&l),
+            call if is_plumbing(call) => style.dim(&l),
             _ => l,
         });
         out.push_str(&hang(&pad(&format!("    {side}"), SIDES), lines));
@@ -48,7 +48,7 @@ pub fn text(calls: &[Call], style: Style) -> String {
 /// The first call of every kind that is no plumbing, and how many there are of it.
 fn kinds<'a>(calls: &'a [Call], files: &Files) -> Vec<(&'a Call, usize)> {
     let mut kinds: Vec<(&Call, String, usize)> = Vec::new();
-    for call in calls.iter().filter(|c| !PLUMBING.contains(&name(c)) && !only_asks(c)) {
+    for call in calls.iter().filter(|c| !is_plumbing(c) && !only_asks(c)) {
         let kind = kind(call, files);
         match kinds.iter_mut().find(|(first, k, _)| *k == kind && first.side == call.side) {
             Some((_, _, times)) => *times += 1,
@@ -168,6 +168,11 @@ const PLUMBING: [&str; 20] = [
     "setsockopt",
     "unlinkat",
 ];
+
+/// A directory among the cgroups is no directory: making it makes a cgroup.
+fn is_plumbing(call: &Call) -> bool {
+    PLUMBING.contains(&name(call)) && !call.call.starts_with("mkdirat(AT_FDCWD, \"/sys/fs/cgroup/")
+}
 
 fn name(call: &Call) -> &str {
     call.call.split('(').next().unwrap_or_default()

@@ -12,20 +12,25 @@
 //!     before      a string, or a list of strings; null: could not be seen
 //!     after       likewise
 //!     added       for lists: what is in `after` only        removed   what is in `before` only
-//!   calls       in the order in which each side made them:
+//!   calls       in the order in which each side made them; a clone3 that several primitives share is in each:
 //!     side        "host" (the parent) or "child"            call   in strace's shape
 //! kept        facts that are still those of the caller: namespaces, cgroup, root
 //! skipped     what this machine cannot do: primitive, reason, remedy
 //! notes       sentences
-//! proofs      null without --prove; else claim, measured, held (true or false)
+//! proofs      null without --prove; else one for each experiment:
+//!   primitive, claim
+//!   held        was it so? false also when it could not be found out
+//!   unproved    why it could not be found out; null otherwise
+//!   measured    sentences
 //! next        the next stage: name, number, summary; null after the last
 //! look        commands to look for oneself
 //! pid         the process, on the host; null when it ends with the report
 //! ```
 
-use super::{Call, Entry, Proof, Report};
+use super::{Call, Entry, Report};
 use crate::observe::{Change, Fact, Value};
 use crate::primitive::{Primitive, number};
+use crate::prove::Proof;
 use serde::Serialize;
 
 #[derive(Serialize)]

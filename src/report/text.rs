@@ -17,7 +17,10 @@ impl Report {
         let mut out = String::new();
         let mut entries = self.shown().peekable();
         if entries.peek().is_none() {
-            out.push_str(&heading(style, self.stage.name(), "nothing to do here", false));
+            out.push_str(&heading(style, self.stage.name(), self.stage.summary(), false));
+            let why = "not done: it was left out, or nothing here asks for it (boxwright explain tells what does)";
+            out.push_str(&hang("  ", wrap(why, style.width - 2)));
+            out.push('\n');
         }
         for entry in entries {
             out.push_str(&show(entry, style));
@@ -32,9 +35,15 @@ impl Report {
         let Some(proofs) = &self.proofs else { return String::new() };
         let mut out = format!("  {}\n", style.dim("proof"));
         for proof in proofs {
-            let mark = if proof.held { style.good("✓") } else { style.bad("✗") };
-            let lines = wrap(&format!("{}: {}", proof.claim, proof.measured), style.width - 6);
-            out.push_str(&hang(&format!("    {mark} "), lines));
+            let (mark, said) = match &proof.unproved {
+                Some(reason) => (style.warn("?"), format!("{}: could not be proved, because {reason}", proof.claim)),
+                None if proof.held => (style.good("✓"), proof.claim.clone()),
+                None => (style.bad("✗"), format!("{}: no", proof.claim)),
+            };
+            out.push_str(&hang(&format!("    {mark} "), wrap(&said, style.width - 6)));
+            for line in &proof.measured {
+                out.push_str(&hang("      ", wrap(line, style.width - 6)));
+            }
         }
         out.push('\n');
         out
@@ -60,8 +69,12 @@ impl Report {
             out.push_str(&row(style.dim("next"), lines));
         }
         let look: Vec<String> = self.look().iter().map(|command| style.accent(command)).collect();
-        let label = if self.pid.is_some() && self.command { "in another shell" } else { "look for yourself" };
-        out.push_str(&row(style.dim(label), look));
+        if self.pid.is_some() && self.command {
+            // Never wrapped, and so with as much room as there is: they are there to be copied.
+            out.push_str(&format!("  {}\n{}", style.dim("in another shell"), hang("    ", look)));
+        } else {
+            out.push_str(&row(style.dim("look for yourself"), look));
+        }
         out
     }
 }
@@ -141,7 +154,9 @@ fn value_lines(change: &Change, style: Style) -> Vec<String> {
         (Some(Value::Many(a)), Some(Value::Many(b))) if a.len() > 2 || b.len() > 2 => list(change, style),
         _ => {
             let mut lines = arrow(&before, &after, style);
-            lines.extend(in_other_words(change.fact, &after).map(|words| style.dim(&format!("({words})"))));
+            if let (Some(words), Some(last)) = (in_other_words(change.fact, &after), lines.last_mut()) {
+                last.push_str(&style.dim(&format!("  ({words})")));
+            }
             lines
         }
     }
@@ -203,7 +218,8 @@ fn list(change: &Change, style: Style) -> Vec<String> {
     let item = |sign: &str, item: &str| {
         let short = if change.fact == Fact::Mounts { mount(item, widest) } else { item.to_string() };
         // Few are shown whole; many, a line each.
-        let lines = if added.len() > 5 { vec![cut(&short, room)] } else { wrap(&short, room) };
+        let lines =
+            if added.len() > 5 || change.fact == Fact::Mounts { vec![cut(&short, room)] } else { wrap(&short, room) };
         hang(&format!("{sign} "), lines).lines().map(str::to_string).collect::<Vec<_>>()
     };
     let mut lines: Vec<String> = removed[..gone].iter().flat_map(|i| item("−", i)).map(|l| style.bad(&l)).collect();
@@ -326,7 +342,7 @@ mod tests {
             stage,
             all: false,
             command: true,
-            entries: vec![Entry { primitive: stage, calls, changes, early: vec![], may_be_early: vec![] }],
+            entries: vec![Entry { primitive: stage, calls, changes, early: vec![], may_be_early: vec![], born: false }],
             skipped: vec![],
             notes: vec![],
             proofs: None,
@@ -351,7 +367,13 @@ mod tests {
             name: "join-cgroup",
             lack: Lack { reason: "it is not yours".into(), remedy: "ask for it".into() },
         });
-        report.prove([super::super::Proof { claim: "20 %".into(), measured: "19.8 %".into(), held: true }]);
+        report.prove([super::super::Proof {
+            primitive: "limit-cpu",
+            claim: "20 %".into(),
+            measured: vec!["19.8 %".into()],
+            held: true,
+            unproved: None,
+        }]);
         insta::assert_snapshot!(report.text(Style::plain()), @r#"
         ● set-hostname  UTS namespace: a hostname of its own
           UTS namespace       1 → 2
@@ -368,8 +390,9 @@ mod tests {
           still the host's    network, clocks
           next                unshare-ipc: IPC namespace, its own /dev/shm and message
                               queues
-          in another shell    nsenter -t 77 --uts hostname
-                              ls -l /proc/77/ns
+          in another shell
+            nsenter -t 77 --uts hostname
+            ls -l /proc/77/ns
         "#);
     }
 

@@ -69,11 +69,12 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
     let root = root(options, purpose, state)?;
     let userns = super::userns::decide(options)?;
     let network = network(options)?;
-    let security = super::security::parse(options)?;
+    let caps = crate::caps::resolve(&options.cap_add, &options.cap_drop, options.privileged)?;
+    let bounding = caps.bounding().as_ref().map_or(crate::caps::Set::EMPTY, Into::into);
+    let security = super::security::parse(options, bounding)?;
     let mut mounts = default_mounts(options, userns.is_some(), &network)?;
     mounts.extend(root.image.iter().flat_map(|i| i.mounts.clone()));
     mounts.extend(volumes(options)?);
-    let caps = crate::caps::resolve(&options.cap_add, &options.cap_drop, options.privileged)?;
     let mut linux = oci::Linux::default();
     linux
         .set_namespaces(Some(namespaces(&network, userns.is_some())))

@@ -2,7 +2,9 @@
 
 use super::Seccomp;
 use super::build::Options;
+use crate::caps::Set;
 use crate::error::{Error, Result};
+use std::path::Path;
 
 /// What they come to.
 #[derive(Debug, Clone)]
@@ -15,11 +17,11 @@ pub struct Security {
     pub masked: bool,
 }
 
-/// docker's words, `key=value` or `key:value`.
+/// docker's words, `key=value` or `key:value`. A profile depends on the capabilities that the container keeps.
 ///
 /// # Errors
 /// An option that is unknown, or that this program cannot do.
-pub fn parse(options: &Options) -> Result<Security> {
+pub fn parse(options: &Options, bounding: Set) -> Result<Security> {
     let mut all = Security {
         seccomp: if options.privileged { Seccomp::Unconfined } else { Seccomp::Default },
         no_new_privileges: false,
@@ -32,7 +34,9 @@ pub fn parse(options: &Options) -> Result<Security> {
             ("no-new-privileges", "false") => all.no_new_privileges = false,
             ("seccomp", "unconfined") => all.seccomp = Seccomp::Unconfined,
             ("seccomp", "builtin") => all.seccomp = Seccomp::Default,
-            ("seccomp", file) if !file.is_empty() => all.seccomp = Seccomp::File(file.into()),
+            ("seccomp", file) if !file.is_empty() => {
+                all.seccomp = Seccomp::Profile(Box::new(crate::seccomp::load(Path::new(file), bounding)?));
+            }
             ("systempaths", "unconfined") => all.masked = false,
             ("apparmor" | "label", _) => {
                 return Err(Error::new(format!("--security-opt {text}: not supported"))

@@ -43,7 +43,7 @@ pub fn decide(options: &Options) -> Result<Option<Maps>> {
 
 /// Root in more than name: inside another container, user 0 may lack the capability that everything here takes.
 fn capable() -> bool {
-    geteuid().is_root() && crate::sys::process::has_cap_sys_admin()
+    geteuid().is_root() && crate::sys::caps::held().effective.has(crate::caps::SYS_ADMIN)
 }
 
 fn one(container: u32, host: u32, size: u32) -> LinuxIdMapping {

@@ -2,8 +2,10 @@
 //! goes through [`call`], which can record it in strace's shape; so `--trace` prints the very calls that were made, and
 //! there is no second list that could drift from the first. Nothing here knows what a container is.
 
+pub mod attempt;
 pub mod background;
 pub mod bpf;
+pub mod caps;
 pub mod exec;
 pub mod fs;
 pub mod mount;
@@ -11,6 +13,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod probe;
 pub mod process;
+pub mod seccomp;
 pub mod signal;
 pub mod trace;
 pub mod tty;

@@ -274,12 +274,8 @@ pub fn change(
 ) -> Result<()> {
     let fd = mount.as_raw_fd();
     let flag = propagation.map(Propagation::flag);
-    let attr = MountAttr {
-        attr_set: set.0,
-        attr_clr: clear.0,
-        propagation: flag.map_or(0, |f| f.bits() as u64),
-        userns_fd: 0,
-    };
+    let attr =
+        MountAttr { attr_set: set.0, attr_clr: clear.0, propagation: flag.map_or(0, |f| f.bits()), userns_fd: 0 };
     let how = libc::AT_EMPTY_PATH as u32 | if recursive { AT_RECURSIVE } else { 0 };
     let text = || {
         let deep = if recursive { "|AT_RECURSIVE" } else { "" };

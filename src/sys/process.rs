@@ -193,6 +193,29 @@ pub fn prctl(name: &str, option: i32, arg: u64) -> Result<i32> {
     )
 }
 
+/// prlimit(2) of this process: one resource limit, RLIM64_INFINITY for none.
+///
+/// # Errors
+/// EPERM for a hard limit above the one in force without CAP_SYS_RESOURCE, EINVAL for a soft one above the hard one.
+pub fn set_limit(name: &str, resource: u32, soft: u64, hard: u64) -> Result<()> {
+    let new = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let old = std::ptr::null_mut::<libc::rlimit64>();
+    call(
+        || format!("prlimit64(0, {name}, {{rlim_cur={}, rlim_max={}}}, NULL)", limit(soft), limit(hard)),
+        // SAFETY: `new` is read, and a null pointer for the old value is allowed.
+        || check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const new, old) }).map(drop),
+    )
+}
+
+/// A limit as strace prints it: in units of 1024 where it is a multiple.
+fn limit(value: u64) -> String {
+    match value {
+        u64::MAX => "RLIM64_INFINITY".into(),
+        v if v > 1024 && v % 1024 == 0 => format!("{}*1024", v / 1024),
+        v => v.to_string(),
+    }
+}
+
 /// close_range(2) with CLOSE_RANGE_CLOEXEC: whatever descriptors are open, none survives execve (CVE-2024-21626).
 ///
 /// # Errors
@@ -305,14 +328,4 @@ pub fn has_stopped(pidfd: BorrowedFd<'_>) -> bool {
     use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
     let status = waitid(Id::PIDFd(pidfd), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
     matches!(status, Ok(WaitStatus::Stopped(..)))
-}
-
-/// Is CAP_SYS_ADMIN among the effective capabilities (capget(2))?
-pub fn has_cap_sys_admin() -> bool {
-    const CAP_SYS_ADMIN: u32 = 21;
-    let header = [0x2008_0522_u32, 0]; // _LINUX_CAPABILITY_VERSION_3, this process
-    let mut data = [0u32; 6]; // effective, permitted, inheritable: low halves, then high ones
-    // SAFETY: header and data have the sizes that version 3 of the interface wants.
-    let r = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()) };
-    r == 0 && data[0] & (1 << CAP_SYS_ADMIN) != 0
 }

@@ -136,3 +136,18 @@ fn a_store_of_programs_elsewhere_is_refused() {
     fs::remove_file(fake.host().join("bin/sh")).unwrap();
     assert!(usable(&fake.host()).is_err());
 }
+
+#[test]
+fn a_sweep_takes_what_a_killed_process_left() {
+    let fake = Fake::new();
+    let kept = fake.skeleton();
+    fs::create_dir_all(fake.images().join("new/etc")).unwrap();
+    let state = State { run: "/nowhere".into(), lib: fake.temp.path().into(), moved: true };
+    let lock = File::open(fake.temp.path().join("images/host/lock")).unwrap();
+    lock.lock().unwrap();
+    sweep(&state);
+    assert!(fake.images().join("new").exists(), "somebody is making it");
+    lock.unlock().unwrap();
+    sweep(&state);
+    assert!(!fake.images().join("new").exists() && kept.exists());
+}
