@@ -321,7 +321,6 @@ mod tests {
     use super::*;
     use crate::observe::Snapshot;
     use crate::primitive::{Lack, find};
-    use crate::prove::Proof;
     use crate::report::{Call, Who};
     use nix::unistd::Pid;
 
