@@ -107,7 +107,9 @@ fn prove(name: &str, matches: &ArgMatches, job: &Job<'_>, report: Option<&RefCel
     }
     let held = proofs.iter().all(|proof| proof.held);
     if let Some(report) = report {
-        report.borrow_mut().prove(proofs);
+        let mut report = report.borrow_mut();
+        proofs.iter().flat_map(|proof| &proof.notes).for_each(|note| report.note(note));
+        report.prove(proofs);
     }
     Ok(held)
 }

@@ -372,14 +372,15 @@ mod tests {
             name: "join-cgroup",
             lack: Lack { reason: "it is not yours".into(), remedy: "ask for it".into() },
         });
-        let proof = |held| Proof {
+        let proof = |held, unproved: Option<&str>| crate::prove::Proof {
             primitive: "limit-cpu",
-            claim: "a busy loop gets 20 %".into(),
+            claim: "it gets 0.20 CPUs".into(),
             held,
-            unproved: None,
-            measured: vec!["it got 19.8 %".into()],
+            unproved: unproved.map(str::to_string),
+            measured: vec!["0.21 CPUs over 1 s".into()],
+            notes: vec![],
         };
-        report.prove([proof(true), Proof { unproved: Some("it is late".into()), measured: vec![], ..proof(false) }]);
+        report.prove([proof(true, None), proof(false, None), proof(false, Some("there is no clock"))]);
         insta::assert_snapshot!(report.text(Style::plain()), @r#"
         ● set-hostname  UTS namespace: a hostname of its own
           UTS namespace       1 → 2
@@ -390,9 +391,12 @@ mod tests {
                    sethostname("box", 3) = 0
 
           proof
-            ✓ a busy loop gets 20 %
-              it got 19.8 %
-            ? a busy loop gets 20 %: could not be proved, because it is late
+            ✓ it gets 0.20 CPUs
+              0.21 CPUs over 1 s
+            ✗ it gets 0.20 CPUs: no
+              0.21 CPUs over 1 s
+            ? it gets 0.20 CPUs: could not be proved, because there is no clock
+              0.21 CPUs over 1 s
 
           skipped             join-cgroup, because it is not yours
           still the host's    network, clocks
