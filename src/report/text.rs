@@ -242,8 +242,12 @@ fn mount(item: &str, widest: usize) -> String {
     let mut parts = rest.splitn(3, ", ");
     let (fstype, source) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let source = if source == fstype { String::new() } else { format!(" {source}") };
+    // Of a path into the state directory the end says most.
+    let long = columns(target).saturating_sub(40);
+    let target =
+        if long > 0 { format!("…{}", target.chars().skip(long + 1).collect::<String>()) } else { target.into() };
     let read_only = parts.next().is_some_and(|options| options.split(',').any(|o| o == "ro"));
-    format!("{}  {fstype}{source}{}", pad(target, widest), if read_only { ", read-only" } else { "" })
+    format!("{}  {fstype}{source}{}", pad(&target, widest), if read_only { ", read-only" } else { "" })
 }
 
 /// `path (masked)`: the paths of each kind together.
