@@ -94,6 +94,9 @@ pub struct World {
     program: PathBuf,
 }
 
+/// How long what goes by itself may take to go (the last bridge is kept for a second; a VM under emulation is slow).
+const SETTLE: Duration = Duration::from_secs(30);
+
 impl World {
     /// As whoever runs the tests. Root's worlds have a network namespace of their own, so that no test touches the
     /// host's links and rules.
@@ -195,7 +198,7 @@ impl World {
     /// What there is on the machine, once what came before has settled: a network namespace, and the bridge with its
     /// last port, go some time after the command.
     pub fn inventory(&self) -> Inventory {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + SETTLE;
         let mut last = Inventory::take(&self.root());
         loop {
             std::thread::sleep(Duration::from_millis(100));
@@ -207,10 +210,10 @@ impl World {
         }
     }
 
-    /// Waits until the machine is again as it was, and fails with what differs if that takes longer than five seconds
+    /// Waits until the machine is again as it was, and fails with what differs if that takes too long
     /// (a network namespace goes some time after its last process).
     pub fn assert_unchanged(&self, before: &Inventory) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + SETTLE;
         loop {
             let difference = before.difference(&Inventory::take(&self.root()));
             if difference.is_empty() {
