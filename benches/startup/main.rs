@@ -1,127 +1,139 @@
-//! How long from start to exit? boxwright's full-run and every stage, against a floor that makes the fewest kernel calls
-//! which give a container, and against other runtimes where they are installed.
+//! How long a container takes from start to exit: `cargo bench --bench startup [-- --rounds N | --quick] [--only TEXT]`.
 //!
-//! `cargo bench --bench startup [-- --rounds N --only WORD]`: 20 rounds take a minute and a half; take 200 to publish.
+//! Everything is measured in turn, A B C A B C…, so that a busy moment hits all alike; once back to back (hot), once
+//! with 100 ms of rest before each start (isolated), because back to back hides every RCU grace period that a kernel
+//! call waits for. `x floor` is the median of each round's ratio to the floor. Nothing here asserts a time.
 //!
-//! Every contestant starts the same tiny program (this one, called `true`). They take turns, so that whatever else the
-//! machine does hits all of them; and they are measured twice: back to back ("hot"), and each after 100 ms of rest
-//! ("isolated"), because back to back hides the kernel's grace periods. As root all of it happens in a network
-//! namespace of its own, so that no bridge is made on the host.
+//! The whole benchmark lives in a network namespace of its own. So that the bridge is there as it is on a machine in
+//! use, one idle container stays on it. Needs root, as the floor does.
 
-// Linked with the plain C `main`: what the floor measures is the kernel, not the start of Rust's runtime.
 #![no_main]
-#![allow(unsafe_code)] // kernel calls of the floor, and wait4: each block says why it is sound
+#![allow(unsafe_code)]
 
-mod contestants;
 mod floor;
+mod subjects;
+mod table;
 
-use contestants::{Contestant, Ground};
+use std::error::Error;
+use std::ffi::{CStr, c_char, c_int};
+use std::fs::File;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use subjects::Subject;
 
-/// The program: `true` and `floor` are other lives of the same file.
+const REST: Duration = Duration::from_millis(100);
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// C's main, before Rust's: the floor, and the payload where there is no busybox, are this program too, and must start
+/// like the smallest of programs.
 #[unsafe(no_mangle)]
-pub extern "C" fn main(_: i32, argv: *const *const std::ffi::c_char) -> i32 {
-    // SAFETY: the kernel passes at least one argument, a C string.
-    let name = unsafe { std::ffi::CStr::from_ptr(*argv) };
-    match name.to_bytes().rsplit(|&b| b == b'/').next() {
-        Some(b"true") => 0,
-        // SAFETY: argv is the kernel's, ended by a null pointer.
-        Some(b"floor") => unsafe { floor::run(argv) },
-        _ => i32::from(std::panic::catch_unwind(bench).is_err()),
+pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    // SAFETY: what the C library passes to main: argc C strings, and a null pointer after them.
+    let args = unsafe { std::slice::from_raw_parts(argv, argc as usize) };
+    let word = |n: usize| {
+        // SAFETY: as above.
+        args.get(n).map_or(&b""[..], |arg| unsafe { CStr::from_ptr(*arg) }.to_bytes())
+    };
+    match (word(0), word(1)) {
+        (b"/bin/true", _) => 0,
+        (b"/bin/cat", _) => subjects::until_end_of_input(),
+        (_, b"floor") => floor::run(args),
+        (_, b"peak") => floor::peak(args),
+        _ => match bench() {
+            Ok(()) => 0,
+            Err(e) => {
+                eprintln!("startup: {e}");
+                1
+            }
+        },
     }
 }
 
+/// What the command line asks for.
 struct Options {
     rounds: usize,
     only: Option<String>,
 }
 
-fn options() -> Options {
-    let mut options = Options { rounds: 20, only: None };
+fn options() -> Result<Options> {
+    let mut options = Options { rounds: 30, only: None };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "--rounds" => options.rounds = args.next().and_then(|n| n.parse().ok()).expect("--rounds N"),
+            "--quick" => options.rounds = 5,
+            "--rounds" => options.rounds = args.next().ok_or("--rounds needs a number")?.parse()?,
             "--only" => options.only = args.next(),
-            // cargo bench adds --bench.
-            _ => {}
+            // cargo adds this one.
+            "--bench" => {}
+            other => return Err(format!("what is {other}? --rounds N, --quick, --only TEXT").into()),
         }
     }
-    options
+    Ok(options)
 }
 
-/// What was measured of one contestant, in microseconds.
-#[derive(Default)]
-struct Times {
-    hot: Vec<u128>,
-    isolated: Vec<u128>,
-    /// Kilobytes.
-    memory: i64,
+fn bench() -> Result<()> {
+    let options = options()?;
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED: startup needs root (its floor makes namespaces without a user namespace)");
+        return Ok(());
+    }
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?;
+    let place = subjects::Place::make()?;
+    let idle = place.idle_container()?;
+    let mut subjects = place.subjects()?;
+    if let Some(only) = &options.only {
+        subjects
+            .retain(|s| s.name.contains(only.as_str()) || s.name.starts_with("floor") || s.name.starts_with("crun"));
+    }
+    subjects.retain(works);
+    let peaks = subjects.iter().map(peak).collect::<Result<Vec<_>>>()?;
+    let hot = measure(&subjects, options.rounds, Duration::ZERO)?;
+    let isolated = measure(&subjects, options.rounds, REST)?;
+    drop(idle);
+    table::print(&subjects, &hot, &isolated, &peaks);
+    Ok(())
 }
 
-fn bench() {
-    let options = options();
-    if nix::unistd::geteuid().is_root() {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("unshare(CLONE_NEWNET)");
-    }
-    let ground = Ground::make();
-    let mut all = contestants::all(&ground);
-    if let Some(word) = &options.only {
-        all.retain(|c| c.is_floor || c.name.contains(word.as_str()));
-    }
-    all.retain(|c| match run(c) {
-        Ok(_) => true,
-        Err(why) => {
-            println!("SKIPPED: {}, because {why}", c.name);
-            false
+/// Tries it once; what does not work here is left out, loudly.
+fn works(subject: &Subject) -> bool {
+    let why = match subject.command().stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()),
+        Err(e) => e.to_string(),
+    };
+    println!("SKIPPED: {}, because it fails: {why}", subject.name);
+    false
+}
+
+/// The most memory it used, in KiB.
+fn peak(subject: &Subject) -> Result<u64> {
+    let output =
+        Command::new(std::env::current_exe()?).arg("peak").args(&subject.words).stdin(Stdio::null()).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+/// Microseconds of each subject (outer) in each round (inner).
+fn measure(subjects: &[Subject], rounds: usize, rest: Duration) -> Result<Vec<Vec<f64>>> {
+    let mut times = vec![Vec::with_capacity(rounds); subjects.len()];
+    for _ in 0..rounds {
+        for (subject, times) in subjects.iter().zip(&mut times) {
+            std::thread::sleep(rest);
+            times.push(once(subject)?);
         }
-    });
-    let mut times: Vec<Times> = all.iter().map(|_| Times::default()).collect();
-    for isolated in [false, true] {
-        for _ in 0..options.rounds {
-            for (contestant, times) in all.iter().zip(&mut times) {
-                std::thread::sleep(Duration::from_millis(if isolated { 100 } else { 0 }));
-                let Ok((time, memory)) = run(contestant) else { continue };
-                times.memory = times.memory.max(memory);
-                if isolated { times.isolated.push(time) } else { times.hot.push(time) }
-            }
-        }
     }
-    print_table(&all, &mut times, options.rounds);
-    ground.clean();
+    Ok(times)
 }
 
-/// One start, from fork to the end of what it started: microseconds, and the largest resident set of it or of any of its
-/// children, in kilobytes.
-fn run(contestant: &Contestant) -> Result<(u128, i64), String> {
-    let mut command = contestant.command();
+fn once(subject: &Subject) -> Result<f64> {
+    let nowhere = File::options().read(true).write(true).open("/dev/null")?;
+    let mut command = subject.command();
+    command.stdin(nowhere.try_clone()?).stdout(nowhere.try_clone()?).stderr(nowhere);
     let start = Instant::now();
-    let child = command.spawn().map_err(|e| e.to_string())?;
-    let mut status = 0;
-    // SAFETY: rusage is a plain C structure of integers, for which all zeroes is a valid value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live, writable values of the right types.
-    let waited = unsafe { libc::wait4(child.id() as i32, &raw mut status, 0, &raw mut usage) };
-    let time = start.elapsed().as_micros();
-    if waited < 0 || status != 0 {
-        return Err(contestant.complaint(status));
+    let status = command.status()?;
+    let time = start.elapsed();
+    if !status.success() {
+        return Err(format!("{} failed in the middle: {status}", subject.name).into());
     }
-    Ok((time, usage.ru_maxrss))
-}
-
-fn median(values: &mut [u128]) -> f64 {
-    values.sort_unstable();
-    values.get(values.len() / 2).map_or(f64::NAN, |&v| v as f64 / 1000.0)
-}
-
-fn print_table(all: &[Contestant], times: &mut [Times], rounds: usize) {
-    let medians: Vec<(f64, f64)> = times.iter_mut().map(|t| (median(&mut t.hot), median(&mut t.isolated))).collect();
-    println!("\nmedians of {rounds} starts, milliseconds; x: times the floor that is named at the right");
-    println!("{:34} {:>8} {:>6} {:>9} {:>6} {:>8}  floor", "", "hot", "x", "isolated", "x", "peak MB");
-    for ((contestant, times), (hot, isolated)) in all.iter().zip(&*times).zip(&medians) {
-        let floor = all.iter().position(|c| c.name == contestant.floor).map(|n| medians[n]);
-        let (a, b) = floor.map_or((f64::NAN, f64::NAN), |(h, i)| (hot / h, isolated / i));
-        let memory = times.memory as f64 / 1024.0;
-        println!("{:34} {hot:8.2} {a:6.2} {isolated:9.2} {b:6.2} {memory:8.1}  {}", contestant.name, contestant.floor);
-    }
+    Ok(time.as_secs_f64() * 1e6)
 }
