@@ -42,7 +42,9 @@ const CASES: [Case; 27] = [
 /// One error, in our shape, that names what it should.
 #[track_caller]
 fn one_clear_error(run: &Output, names: &[&str]) {
-    let errors: Vec<_> = run.stderr.lines().filter(|l| l.starts_with("boxwright: ")).collect();
+    // What this machine cannot do is said beside it.
+    let error = |l: &&str| l.starts_with("boxwright: ") && !l.starts_with("boxwright: skipped ");
+    let errors: Vec<_> = run.stderr.lines().filter(error).collect();
     assert_eq!(errors.len(), 1, "one error, once\n{run}");
     for name in names {
         assert!(run.stderr.contains(name), "the error does not name {name}\n{run}");
@@ -53,7 +55,6 @@ fn one_clear_error(run: &Output, names: &[&str]) {
 }
 
 fn try_all(world: &World) {
-    world.run(["full-run", "host", "true"]).exits(0);
     let before = world.inventory();
     for (args, code, names) in CASES {
         let run = world.run(["full-run"].iter().chain(args)).exits(code);
@@ -64,7 +65,7 @@ fn try_all(world: &World) {
 
 #[test]
 fn every_error_is_clear_and_leaves_nothing() {
-    try_all(&World::new());
+    try_all(&World::new().used());
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn every_error_is_clear_to_an_ordinary_user() {
     if !common::is_root() {
         skip!("the other test is for an ordinary user already");
     }
-    try_all(&World::as_user());
+    try_all(&World::as_user().used());
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn what_cannot_be_executed_is_126() {
 
 #[test]
 fn a_root_filesystem_without_the_command_is_127() {
-    let world = World::new();
+    let world = World::new().used();
     let rootfs = world.dir.path().join("empty");
     std::fs::create_dir(&rootfs).expect("mkdir");
     let before = world.inventory();
@@ -119,7 +120,7 @@ fn more_memory_than_there_is_only_warns() {
 /// CVE-2021-30465 and its kin: the target of a mount is a link that leads out of the container's root.
 #[test]
 fn a_mount_target_that_leads_out_of_the_root_stays_inside() {
-    let world = World::new();
+    let world = World::new().used();
     let (rootfs, outside) = (world.dir.path().join("rootfs"), world.dir.path().join("outside"));
     for dir in [&rootfs, &outside] {
         std::fs::create_dir(dir).expect("mkdir");
