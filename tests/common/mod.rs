@@ -133,6 +133,12 @@ impl World {
         World { _lock: lock, dir, user, program }
     }
 
+    /// The same world after one container, which has made what is made only once (the image's files, lists of leases).
+    pub fn used(self) -> World {
+        self.run(["full-run", "host", "true"]).exits(0);
+        self
+    }
+
     /// The state directory (`--root`).
     pub fn root(&self) -> PathBuf {
         self.dir.path().join("root")
