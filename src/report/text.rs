@@ -242,8 +242,12 @@ fn mount(item: &str, widest: usize) -> String {
     let mut parts = rest.splitn(3, ", ");
     let (fstype, source) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let source = if source == fstype { String::new() } else { format!(" {source}") };
+    // Of a path into the state directory the end says most.
+    let long = columns(target).saturating_sub(40);
+    let target =
+        if long > 0 { format!("…{}", target.chars().skip(long + 1).collect::<String>()) } else { target.into() };
     let read_only = parts.next().is_some_and(|options| options.split(',').any(|o| o == "ro"));
-    format!("{}  {fstype}{source}{}", pad(target, widest), if read_only { ", read-only" } else { "" })
+    format!("{}  {fstype}{source}{}", pad(&target, widest), if read_only { ", read-only" } else { "" })
 }
 
 /// `path (masked)`: the paths of each kind together.
@@ -367,7 +371,15 @@ mod tests {
             name: "join-cgroup",
             lack: Lack { reason: "it is not yours".into(), remedy: "ask for it".into() },
         });
-        report.prove([super::super::Proof { claim: "20 %".into(), measured: "19.8 %".into(), held: true }]);
+        let proof = |held, unproved: Option<&str>| crate::prove::Proof {
+            primitive: "limit-cpu",
+            claim: "it gets 0.20 CPUs".into(),
+            held,
+            unproved: unproved.map(str::to_string),
+            measured: vec!["0.21 CPUs over 1 s".into()],
+            notes: vec![],
+        };
+        report.prove([proof(true, None), proof(false, None), proof(false, Some("there is no clock"))]);
         insta::assert_snapshot!(report.text(Style::plain()), @r#"
         ● set-hostname  UTS namespace: a hostname of its own
           UTS namespace       1 → 2
@@ -378,7 +390,12 @@ mod tests {
                    sethostname("box", 3) = 0
 
           proof
-            ✓ 20 %: 19.8 %
+            ✓ it gets 0.20 CPUs
+              0.21 CPUs over 1 s
+            ✗ it gets 0.20 CPUs: no
+              0.21 CPUs over 1 s
+            ? it gets 0.20 CPUs: could not be proved, because there is no clock
+              0.21 CPUs over 1 s
 
           skipped             join-cgroup, because it is not yours
           still the host's    network, clocks

@@ -6,7 +6,6 @@ use super::units;
 use crate::error::{Error, Result};
 use crate::state::State;
 use oci_spec::runtime as oci;
-use std::path::Path;
 
 /// A stage's limits: small enough to feel, large enough to work in.
 const STAGE_CPUS: &str = "0.5";
@@ -137,9 +136,4 @@ pub fn rlimits(options: &Options) -> Result<Vec<oci::PosixRlimit>> {
         all.push(oci::PosixRlimitBuilder::default().typ(kind).soft(soft).hard(hard).build()?);
     }
     Ok(all)
-}
-
-/// Where the state directory will be: the nearest parent that exists.
-pub fn existing(path: &Path) -> &Path {
-    path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"))
 }

@@ -192,9 +192,19 @@ impl World {
         output
     }
 
-    /// What there is on the machine now.
+    /// What there is on the machine, once what came before has settled: a network namespace, and the bridge with its
+    /// last port, go some time after the command.
     pub fn inventory(&self) -> Inventory {
-        Inventory::take(&self.root())
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut last = Inventory::take(&self.root());
+        loop {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = Inventory::take(&self.root());
+            if (last.difference(&now).is_empty() && now.has_no_process()) || Instant::now() > deadline {
+                return now;
+            }
+            last = now;
+        }
     }
 
     /// Waits until the machine is again as it was, and fails with what differs if that takes longer than five seconds
@@ -202,7 +212,7 @@ impl World {
     pub fn assert_unchanged(&self, before: &Inventory) {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
-            let difference = before.difference(&self.inventory());
+            let difference = before.difference(&Inventory::take(&self.root()));
             if difference.is_empty() {
                 return;
             }
