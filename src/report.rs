@@ -5,6 +5,7 @@
 mod calls;
 mod json;
 mod lessons;
+mod mounts;
 mod text;
 mod trace;
 

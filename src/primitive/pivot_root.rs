@@ -287,16 +287,16 @@ fn write_etc(guest: &Guest, root: BorrowedFd<'_>) -> Result<()> {
     // Until Linux 6.15 only what is attached could be bound. So it covers the old root's /etc, and goes with that root.
     let aside = sys::fs::open(Path::new("/etc"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
     sys::mount::attach(files.as_fd(), aside.as_fd())?;
-    for (number, (path, text)) in texts.iter().enumerate() {
-        let name = PathBuf::from(number.to_string());
-        let file = sys::fs::open_at(files.as_fd(), &name, OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY, 0o644)?;
+    for (path, text) in &texts {
+        let name = Path::new(path.trim_start_matches("/etc/"));
+        let file = sys::fs::open_at(files.as_fd(), name, OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY, 0o644)?;
         sys::fs::write(&file, text.as_bytes())?;
         let at = match mounts::target(root, Path::new(path), mounts::Kind::File) {
             // A read-only root without such a file has no place for one, and no program that misses it.
             Err(e) if e.is(Errno::EROFS) => continue,
             at => at?,
         };
-        let tree = sys::mount::clone_tree(files.as_fd(), &name, false)?;
+        let tree = sys::mount::clone_tree(files.as_fd(), name, false)?;
         sys::mount::attach(tree.as_fd(), at.as_fd())?;
     }
     Ok(())

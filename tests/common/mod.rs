@@ -7,6 +7,7 @@
 #![allow(dead_code)] // no single test program uses all of it
 
 pub mod inventory;
+pub mod normal;
 pub mod strace;
 
 use inventory::Inventory;
