@@ -28,6 +28,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// C's main, before Rust's: the floor, and the payload where there is no busybox, are this program too, and must start
 /// like the smallest of programs.
 #[unsafe(no_mangle)]
+#[allow(clippy::not_unsafe_ptr_arg_deref)] // C calls this, with what the kernel gave
 pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: what the C library passes to main: argc C strings, and a null pointer after them.
     let args = unsafe { std::slice::from_raw_parts(argv, argc as usize) };
