@@ -16,7 +16,7 @@ mod nftables;
 mod resolver;
 pub mod trial;
 
-pub use look::{Outside, Seen, look};
+pub use look::{Outside, look};
 pub use resolver::{hosts, resolv_conf};
 
 use crate::error::{Error, Result};

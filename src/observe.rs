@@ -112,7 +112,7 @@ pub enum Fact {
 pub enum Value {
     /// One value.
     One(String),
-    /// A set, in the order in which the kernel lists it.
+    /// A set, in an order that is the same every time.
     Many(Vec<String>),
 }
 

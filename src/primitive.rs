@@ -79,6 +79,10 @@ pub trait Primitive: Sync {
     fn is_last(&self) -> bool {
         false
     }
+    /// As a stage of its own, with flags under which it is not wanted: why it has nothing to do, and what to do.
+    fn idle(&self) -> (&'static str, &'static str) {
+        ("the flags leave it out", "leave those flags out")
+    }
     /// What clone3 must make, because it cannot be had later: only user and PID namespaces.
     fn clone_flags(&self, _: &Spec) -> CloneFlags {
         CloneFlags::empty()

@@ -33,6 +33,9 @@ pub struct Proof {
     pub unproved: Option<String>,
     /// What was measured, as sentences.
     pub measured: Vec<String>,
+    /// What the user should hear of the start that was made for it.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// An experiment on one primitive.
@@ -131,9 +134,9 @@ pub fn prove(primitive: &dyn Primitive, job: &Job<'_>) -> Result<Option<Proof>> 
         return Ok(None);
     };
     let experiment = steps.experiment;
-    let verdict = match possible(primitive, experiment, job) {
+    let (verdict, notes) = match possible(primitive, experiment, job) {
         Ok(()) => measure(primitive, steps, job)?,
-        Err(why) => Verdict::unproved(why, vec![]),
+        Err(why) => (Verdict::unproved(why, vec![]), vec![]),
     };
     Ok(Some(Proof {
         primitive: primitive.name(),
@@ -141,6 +144,7 @@ pub fn prove(primitive: &dyn Primitive, job: &Job<'_>) -> Result<Option<Proof>> 
         held: verdict.held && verdict.unproved.is_none(),
         unproved: verdict.unproved,
         measured: verdict.measured,
+        notes,
     }))
 }
 
@@ -152,7 +156,7 @@ fn possible(primitive: &dyn Primitive, experiment: &dyn Experiment, job: &Job<'_
     experiment.prepare(job.spec, job.state)
 }
 
-fn measure(primitive: &dyn Primitive, steps: &'static Steps, job: &Job<'_>) -> Result<Verdict> {
+fn measure(primitive: &dyn Primitive, steps: &'static Steps, job: &Job<'_>) -> Result<(Verdict, Vec<String>)> {
     let own = number(primitive.name());
     let mut prefix: Vec<&'static dyn Primitive> = job.prefix.iter().copied().filter(|p| !p.is_last()).collect();
     prefix.retain(|p| number(p.name()) <= own);
@@ -161,12 +165,13 @@ fn measure(primitive: &dyn Primitive, steps: &'static Steps, job: &Job<'_>) -> R
     prefix.insert(at, &steps.before);
     prefix.push(&steps.last);
     let again = Job { prefix, watcher: None, ..*job };
-    let running = spawn::start(&again)?;
+    let mut running = spawn::start(&again)?;
+    let notes = std::mem::take(&mut running.host.notes);
     let counters = running.host.cgroup.as_ref().map(|c| c.counters()).unwrap_or_default();
     let end = process::wait(running.pid)?;
     let verdict = steps.experiment.judge(&Evidence { spec: job.spec, reports: &running.host.measured, counters, end });
     running.finish()?;
-    Ok(verdict)
+    Ok((verdict, notes))
 }
 
 /// One step of an experiment.

@@ -5,6 +5,7 @@
 mod calls;
 mod json;
 mod lessons;
+mod mounts;
 mod text;
 mod trace;
 
@@ -136,6 +137,13 @@ impl Report {
         self.skipped.push(Skipped { name: primitive.name(), lack });
     }
 
+    /// Something the user should hear of, which is no error; once, however often it is said.
+    pub fn note(&mut self, note: &str) {
+        if !self.notes.iter().any(|n| n == note) {
+            self.notes.push(note.to_string());
+        }
+    }
+
     /// `--prove`: what was measured.
     pub fn prove(&mut self, proofs: impl IntoIterator<Item = Proof>) {
         self.proofs.get_or_insert_default().extend(proofs);
@@ -251,7 +259,7 @@ impl Watcher for Report {
     }
 
     fn step(&mut self, primitive: usize, before: &Snapshot, after: &Snapshot) {
-        let mut observed = diff(before, after);
+        let mut observed = diff(before, after, self.first.as_ref().unwrap_or(before));
         if self.first.is_none() {
             self.first = Some(before.clone());
             let later =
@@ -268,7 +276,7 @@ impl Watcher for Report {
     }
 
     fn ready(&mut self, child: Pid, notes: &[String]) {
-        self.notes.extend_from_slice(notes);
+        notes.iter().for_each(|note| self.note(note));
         self.pid = Some(child);
         if let Some(mut show) = self.when_ready.take() {
             show(self);

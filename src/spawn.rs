@@ -72,11 +72,10 @@ pub struct Guest<'a> {
     pub made: &'a Made,
     /// Its cgroup, from `join-cgroup` on.
     pub cgroup: Option<&'a crate::cgroup::Cgroup>,
-    /// Mounts made by earlier primitives and attached to the host's tree, which `pivot-root` moves to the new one:
-    /// where they belong, and the mount.
+    /// Mounts made by earlier primitives, still detached, which `pivot-root` attaches: where they belong, and the mount.
     pub mounts: Vec<(PathBuf, OwnedFd)>,
     /// The root filesystem to be, once `stack-layers` has made it.
-    pub root: Option<PathBuf>,
+    pub root: Option<OwnedFd>,
     /// Has the child left the host's root?
     pub pivoted: bool,
     /// What the command's standard streams are to be.
@@ -93,6 +92,11 @@ impl Guest<'_> {
     /// Does this container have that primitive (or was it left out, or skipped)?
     pub fn has(&self, name: &str) -> bool {
         self.prefix.iter().any(|p| p.name() == name)
+    }
+
+    /// Does it see its files through id-mapped mounts, which the parent hands over ([`crate::mounts::idmap`])?
+    pub fn shifted(&self) -> bool {
+        self.spec.shifted && self.has("map-user")
     }
 
     /// The parent's part of this primitive, now; returns when it is done, with what the parent handed over.
@@ -128,20 +132,23 @@ impl Guest<'_> {
         self.wire.send(&FromGuest::Measured(value))
     }
 
-    /// Attaches a mount that was just made to the tree as it is now, where there is a place for it, and keeps it:
-    /// `pivot-root` moves it to the same place below the new root.
+    /// Puts a mount that was just made where it belongs: into the host's tree, or, where the container gets a root of
+    /// its own, detached into the hands of `pivot-root`. Not into both: it would cover what the user may want to bind
+    /// (`-v /proc:/host/proc`), or the state directory itself.
     ///
     /// # Errors
     /// As move_mount(2).
     pub fn place(&mut self, mount: OwnedFd, at: &Path) -> Result<()> {
-        match sys::fs::open(at, OFlag::O_PATH, 0) {
-            Ok(target) => sys::mount::attach(mount.as_fd(), target.as_fd())?,
-            // Not every host has a /dev/mqueue, say; the new root will.
-            Err(e) if e.is(Errno::ENOENT) => {}
-            Err(e) => return Err(e),
+        if self.has("pivot-root") {
+            self.mounts.push((at.to_path_buf(), mount));
+            return Ok(());
         }
-        self.mounts.push((at.to_path_buf(), mount));
-        Ok(())
+        match sys::fs::open(at, OFlag::O_PATH, 0) {
+            Ok(target) => sys::mount::attach(mount.as_fd(), target.as_fd()),
+            // Not every host has a /dev/mqueue.
+            Err(e) if e.is(Errno::ENOENT) => Ok(()),
+            Err(e) => Err(e),
+        }
     }
 
     /// Who the command runs as. Names are looked up the first time this is asked, in the root filesystem of then: so

@@ -2,7 +2,6 @@
 //! runtime-spec's own structure, and beside it the few things which that leaves to the engine (layers, wires, a
 //! resolver). Primitives read this and nothing else.
 
-use nix::sched::CloneFlags;
 pub mod build;
 mod devices;
 pub mod env;
@@ -21,6 +20,9 @@ pub struct Spec {
     pub oci: oci::Spec,
     /// Where its root filesystem comes from.
     pub root: Root,
+    /// Is the container's root a stranger to whoever owns its layers and directories (root gave it a range of ids)? Then
+    /// it sees them through id-mapped mounts.
+    pub shifted: bool,
     /// How it is wired.
     pub network: Network,
     /// Which system calls it may make.
@@ -140,20 +142,5 @@ impl Spec {
     /// Is the container's root a user of ours rather than the host's root?
     pub fn userns(&self) -> bool {
         self.namespace(oci::LinuxNamespaceType::User)
-    }
-}
-
-/// The clone(2) flag of a namespace kind.
-pub fn clone_flag(kind: oci::LinuxNamespaceType) -> CloneFlags {
-    use oci::LinuxNamespaceType as N;
-    match kind {
-        N::Mount => CloneFlags::CLONE_NEWNS,
-        N::Cgroup => CloneFlags::CLONE_NEWCGROUP,
-        N::Uts => CloneFlags::CLONE_NEWUTS,
-        N::Ipc => CloneFlags::CLONE_NEWIPC,
-        N::User => CloneFlags::CLONE_NEWUSER,
-        N::Pid => CloneFlags::CLONE_NEWPID,
-        N::Network => CloneFlags::CLONE_NEWNET,
-        N::Time => CloneFlags::from_bits_retain(libc::CLONE_NEWTIME),
     }
 }

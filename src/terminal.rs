@@ -9,16 +9,38 @@ use crate::sys::fs::{Links, Node};
 use crate::sys::{exec, fs, mount, process, tty};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use nix::sys::statfs::{DEVPTS_SUPER_MAGIC, FsType, fstatfs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
-/// Gives the container its terminal, if it is to have one. For `pivot-root`, once the new /dev and /dev/pts are there
-/// and /dev can be written to, and while mounting is still allowed.
+/// Gives the container its terminal, if it is to have one, and its user the pipes that it has instead. For `pivot-root`,
+/// once the new /dev and /dev/pts are there and /dev can be written to, while mounting is still allowed and the process
+/// is still root.
 ///
 /// # Errors
 /// When there is no devpts at /dev/pts, or what is there is none.
 pub fn inside(guest: &mut Guest) -> Result<()> {
-    let Streams::Terminal(size) = guest.stdio else { return Ok(()) };
+    match guest.stdio {
+        Streams::Shared { .. } => Ok(()),
+        Streams::Own(numbers) => own_pipes(guest, numbers),
+        Streams::Terminal(size) => make(guest, size),
+    }
+}
+
+/// A program that opens /dev/stdout anew (nginx's logs, say) needs to own the pipe behind it. A pipe is nobody else's;
+/// a file of the host's is, so that stays as it is.
+fn own_pipes(guest: &mut Guest, numbers: [RawFd; 3]) -> Result<()> {
+    const PIPEFS_MAGIC: FsType = FsType(0x5049_5045);
+    let uid = guest.user()?.uid;
+    let is_pipe = |fd: &BorrowedFd<'_>| fstatfs(fd).is_ok_and(|s| s.filesystem_type() == PIPEFS_MAGIC);
+    for pipe in numbers.map(exec::inherited).iter().filter(|fd| uid != 0 && is_pipe(fd)) {
+        // EPERM and EINVAL: not ours to give, or a user that is not mapped. Then it works only as it is.
+        let _ = tty::give_to(*pipe, uid);
+    }
+    Ok(())
+}
+
+fn make(guest: &mut Guest, size: Option<tty::Size>) -> Result<()> {
     let root = fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
     let master = open_master(root.as_fd())?;
     tty::unlock(master.as_fd())?;
@@ -32,7 +54,7 @@ pub fn inside(guest: &mut Guest) -> Result<()> {
     process::setsid()?;
     tty::make_controlling(slave.as_fd())?;
     for stream in 0..3 {
-        exec::dup_to(std::os::fd::AsRawFd::as_raw_fd(&slave), stream)?;
+        exec::dup_to(slave.as_raw_fd(), stream)?;
     }
     bind_console(root.as_fd(), slave.as_fd())?;
     guest.send_terminal(master.as_fd())
@@ -48,8 +70,8 @@ fn open_master(root: BorrowedFd<'_>) -> Result<OwnedFd> {
         )
     })?;
     let status = nix::sys::stat::fstat(&master).map_err(|e| Error::call("fstat(/dev/pts/ptmx)", e))?;
-    let system = nix::sys::statfs::fstatfs(&master).map_err(|e| Error::call("fstatfs(/dev/pts/ptmx)", e))?;
-    if system.filesystem_type() != nix::sys::statfs::DEVPTS_SUPER_MAGIC || status.st_rdev != libc::makedev(5, 2) {
+    let system = fstatfs(&master).map_err(|e| Error::call("fstatfs(/dev/pts/ptmx)", e))?;
+    if system.filesystem_type() != DEVPTS_SUPER_MAGIC || status.st_rdev != libc::makedev(5, 2) {
         return Err(Error::new("/dev/pts/ptmx is no pseudo-terminal multiplexer")
             .why("something else is mounted at /dev/pts, and what is opened there is not what it seems"));
     }

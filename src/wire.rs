@@ -97,18 +97,10 @@ impl Wire {
         Ok(())
     }
 
-    /// Receives one frame; `None` at end of file.
+    /// Receives one frame and the descriptor that came with it; `None` at end of file.
     ///
     /// # Errors
     /// When the other side sends what is not a frame.
-    pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        Ok(self.receive_with()?.map(|(frame, _)| frame))
-    }
-
-    /// Receives one frame and the descriptor that came with it.
-    ///
-    /// # Errors
-    /// As [`Wire::receive`].
     pub fn receive_with<T: DeserializeOwned>(&self) -> Result<Option<(T, Option<OwnedFd>)>> {
         let mut fd = None;
         let mut header = [0; 4];

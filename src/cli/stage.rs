@@ -58,7 +58,12 @@ pub fn common(c: Command) -> Command {
 /// # Errors
 /// 125 with reason and remedy; the command's own exit code is no error.
 pub fn run(name: &str, matches: &ArgMatches, state: &State) -> Result<ExitCode> {
-    go(name, matches, &flags::options(matches), Purpose::Stage, state)
+    let mut options = flags::options(matches);
+    // Root has no need of a user namespace, so elsewhere it takes a flag; here it was asked for by name.
+    if name == "map-user" && options.userns.is_none() {
+        options.userns = Some("auto".into());
+    }
+    go(name, matches, &options, Purpose::Stage, state)
 }
 
 /// Stages and full-run are the same from here on.
@@ -107,7 +112,9 @@ fn prove(name: &str, matches: &ArgMatches, job: &Job<'_>, report: Option<&RefCel
     }
     let held = proofs.iter().all(|proof| proof.held);
     if let Some(report) = report {
-        report.borrow_mut().prove(proofs);
+        let mut report = report.borrow_mut();
+        proofs.iter().flat_map(|proof| &proof.notes).for_each(|note| report.note(note));
+        report.prove(proofs);
     }
     Ok(held)
 }
@@ -174,7 +181,14 @@ fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Prefix> {
     let (mut prefix, mut skipped): Prefix = (Vec::new(), Vec::new());
     for primitive in &LIST[..=last] {
         let this = primitive.name();
-        if !primitive.wanted(spec) || without.iter().any(|w| *w == this) {
+        if without.iter().any(|w| *w == this) {
+            continue;
+        }
+        if !primitive.wanted(spec) {
+            if this == name {
+                let (why, hint) = primitive.idle();
+                return Err(Error::new("nothing to do").why(why).hint(hint).in_primitive(this));
+            }
             continue;
         }
         match primitive.needs().iter().find_map(|need| (need.probe)(spec).err()) {

@@ -21,6 +21,9 @@ use std::time::Duration;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The bridge's subnet: the one it has, or else one that overlaps nothing.
+///
+/// # Errors
+/// When none is free.
 pub fn subnet(register: &mut Register, socket: &mut Socket, bridge_is_there: bool, tag: &str) -> Result<Subnet> {
     if bridge_is_there && let Some(subnet) = register.shared.subnet {
         return Ok(subnet);
@@ -31,6 +34,9 @@ pub fn subnet(register: &mut Register, socket: &mut Socket, bridge_is_there: boo
 }
 
 /// What the host can reach in particular: its addresses, its routes, its resolvers.
+///
+/// # Errors
+/// ENOBUFS.
 pub fn taken(socket: &mut Socket) -> Result<Vec<Subnet>> {
     let v4 = |address: IpAddr, prefix| match address {
         IpAddr::V4(a) => Subnet::around(a, prefix),
@@ -99,6 +105,9 @@ pub fn make(lease: &Lease) -> Result<u32> {
 }
 
 /// The number of our bridge, if it is there and switched on.
+///
+/// # Errors
+/// Where netlink sockets are forbidden.
 pub fn find(socket: &mut Socket, name: &str) -> Result<Option<u32>> {
     let found = link::by_name(socket, name)?;
     Ok(found.filter(|l| l.flags & UP != 0 && l.kind.as_deref() == Some("bridge")).map(|l| l.index))

@@ -128,7 +128,9 @@ impl Register {
     }
 
     fn drop_stale(&self) {
-        self.entries().for_each(|lease| drop(self.drop_if_stale(&lease)));
+        for lease in self.entries() {
+            self.drop_if_stale(&lease);
+        }
     }
 
     fn entries(&self) -> impl Iterator<Item = PathBuf> {

@@ -15,6 +15,7 @@ names! {
     RTM_NEWADDR = 20, RTM_GETADDR = 22,
     RTM_NEWROUTE = 24, RTM_GETROUTE = 26,
     IFLA_ADDRESS = 1, IFLA_IFNAME = 3, IFLA_MASTER = 10, IFLA_LINKINFO = 18, IFLA_NET_NS_PID = 19, IFLA_AF_SPEC = 26,
+    IFLA_EXT_MASK = 29,
     IFLA_NUM_TX_QUEUES = 31, IFLA_NUM_RX_QUEUES = 32,
     IFLA_INFO_KIND = 1, IFLA_INFO_DATA = 2,
     VETH_INFO_PEER = 1,
@@ -177,7 +178,12 @@ fn parse_link((_, payload): &Answer) -> Option<Link> {
 /// # Errors
 /// Only what is no plain "there is none".
 pub fn by_name(socket: &mut Socket, name: &str) -> Result<Option<Link>> {
-    match socket.ask(RTM_GETLINK, 0, name, ifinfo(0, 0), |a| a.string(IFLA_IFNAME, name)) {
+    const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+    let fill = |a: &mut Attributes| {
+        a.string(IFLA_IFNAME, name);
+        a.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    };
+    match socket.ask(RTM_GETLINK, 0, name, ifinfo(0, 0), fill) {
         Ok(answers) => Ok(answers.first().and_then(parse_link)),
         Err(e) if e.is(Errno::ENODEV) => Ok(None),
         Err(e) => Err(e),

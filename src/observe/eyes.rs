@@ -247,7 +247,7 @@ mod tests {
     fn a_process_sees_itself_and_a_second_look_is_the_same() {
         let eyes = Eyes::open().expect("/proc");
         let (first, second) = (eyes.look(), eyes.look());
-        assert_eq!(super::super::diff(&first, &second), []);
+        assert_eq!(super::super::diff(&first, &second, &first), []);
         for fact in [Fact::UserNs, Fact::NetNs, Fact::UidMap, Fact::User, Fact::CapBnd, Fact::Seccomp, Fact::Root] {
             assert!(first.contains_key(&fact), "{fact:?} in {first:?}");
         }

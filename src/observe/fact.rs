@@ -165,7 +165,7 @@ impl Fact {
 
     /// Does it move by itself, without anybody's doing? (How that is told from a change: see [`super::diff`].)
     pub fn drifts(self) -> bool {
-        matches!(self, Fact::Pid | Fact::Processes)
+        matches!(self, Fact::Pid | Fact::Processes | Fact::Links | Fact::Addresses | Fact::Routes)
     }
 
     /// How firmly a primitive that declares it is held to it.
@@ -174,8 +174,9 @@ impl Fact {
         match self {
             // Already private on a host without systemd.
             Propagation => Firm::HostDependent,
-            // Root of the host becomes root of the container, with the same groups and capabilities.
-            User | Groups | CapEff | CapPrm | CapInh | CapBnd | CapAmb => Firm::HostDependent,
+            // A caller may be user 0 without groups, or have few capabilities to lose. (Not so the effective ones: who
+            // has none of them needs a user namespace, and gets all.)
+            User | Groups | CapInh | CapBnd | CapAmb => Firm::HostDependent,
             // The first container on the machine brings the rules; the next ones find them.
             Nft => Firm::HostDependent,
             // Only when asked for, and where the controller has it.

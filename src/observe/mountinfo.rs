@@ -127,9 +127,12 @@ pub fn propagation(table: &[Mount]) -> String {
     found.join(", ")
 }
 
-/// Every mount that is there for its own sake.
+/// Every mount that is there for its own sake, by target: the kernel's own order is another one before Linux 6.8. Those
+/// on the same place stay as they are stacked.
 pub fn mounts(table: &[Mount]) -> Vec<String> {
-    table.iter().filter(|m| m.mask().is_none()).map(Mount::show).collect()
+    let mut mounts: Vec<&Mount> = table.iter().filter(|m| m.mask().is_none()).collect();
+    mounts.sort_by(|a, b| a.target.cmp(&b.target));
+    mounts.into_iter().map(Mount::show).collect()
 }
 
 /// What is hidden or protected in /proc and /sys, sorted. A mask that another mount covers (a new /proc) is none.
@@ -199,11 +202,11 @@ mod tests {
             mounts(&table),
             [
                 "/ (ext4, /dev/vda, rw,relatime,discard)",
+                "/mnt (ext4, /dev/vda[/srv/a b], rw,discard)",
                 "/proc (proc, proc, rw,relatime)",
                 "/sys (sysfs, sysfs, rw,relatime)",
                 "/sys/fs/cgroup (tmpfs, tmpfs, ro,relatime,mode=755)",
                 "/sys/fs/cgroup/cpu (cgroup, cgroup, rw,cpu)",
-                "/mnt (ext4, /dev/vda[/srv/a b], rw,discard)",
             ]
         );
         assert_eq!(propagation(&table), "shared, slave, private");

@@ -66,6 +66,11 @@ impl Primitive for AddNet {
             // Nobody lives in that namespace: it is there for as long as somebody holds it open.
             let path = format!("/proc/{child}/ns/net");
             host.held.push(sys::fs::open(Path::new(&path), OFlag::O_RDONLY, 0)?);
+            host.notes.push(
+                "without root, bridge and rules are in a network namespace beside the container's, held open for it; \
+                 no way leads out of there"
+                    .into(),
+            );
             return Ok(());
         }
         // Called twice: when the child begins to make its namespace, and when it has it.

@@ -44,11 +44,12 @@ impl Primitive for DropCaps {
 
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         let filtered = matches!(guest.spec.seccomp, Seccomp::Profile(_)) && !crate::seccomp::is_late(guest);
-        drop_all(guest).map_err(|e| match e.errno() {
-            Some(Errno::EPERM | Errno::ENOSYS) if filtered => e
+        // A reason that is known better stays.
+        drop_all(guest).map_err(|e| match filtered {
+            true => e
                 .why("the container's own seccomp profile is already in force, and may refuse it")
                 .hint("allow the call in the profile, or --security-opt no-new-privileges: then it is loaded last"),
-            _ => e,
+            false => e,
         })
     }
 }
@@ -215,7 +216,7 @@ fn set_capabilities(keep: &Keep) -> Result<()> {
         let names = missing.names();
         e.explain(
             Errno::EPERM,
-            &format!("nobody can hand on what he does not hold: {}", names.join(", ")),
+            &format!("a process can only keep what it holds, and it does not hold {}", names.join(", ")),
             &format!("leave out --cap-add {}; or --userns auto", names.join(" --cap-add ")),
         )
     })?;
@@ -257,3 +258,51 @@ static LESSON: Lesson = Lesson {
              no-new-privileges",
     pages: "capabilities(7), capset(2), prctl(2), credentials(7), setpriv(1), prlimit(2), user_namespaces(7)",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sched::CloneFlags;
+
+    const NET_RAW: Set = Set::of(&[13]);
+
+    #[test]
+    fn another_user_keeps_nothing_unless_it_is_ambient() {
+        let docker = caps::as_oci(Set::DOCKER);
+        assert_eq!(Keep::of(Some(&docker), 0).sets.permitted, Set::DOCKER);
+        let keep = Keep::of(Some(&docker), 1000);
+        assert_eq!((keep.bounding, keep.sets), (Set::DOCKER, Sets::default()));
+        assert!(!keep.over_setuid(1000));
+        let mut ambient = docker;
+        ambient.set_inheritable(Some(NET_RAW.into())).set_ambient(Some(NET_RAW.into()));
+        let keep = Keep::of(Some(&ambient), 1000);
+        assert_eq!((keep.ambient, keep.sets.permitted), (NET_RAW, Set::DOCKER));
+        assert!(keep.over_setuid(1000) && !keep.over_setuid(0));
+        assert_eq!(Keep::of(None, 0).sets, Sets::default());
+    }
+
+    #[test]
+    fn the_sets_become_what_was_asked() {
+        const SKIPPED: i32 = 77;
+        let Some(pid) = process::fork().unwrap() else {
+            // In a user namespace of its own every process has all of them to drop.
+            if process::unshare(CloneFlags::CLONE_NEWUSER).is_err() {
+                process::exit_now(SKIPPED);
+            }
+            let sets = Sets { effective: NET_RAW, permitted: NET_RAW, inheritable: NET_RAW };
+            let keep = Keep { bounding: Set::DOCKER, sets, ambient: NET_RAW };
+            let done = cut_bounding(keep.bounding).and_then(|()| set_capabilities(&keep)).is_ok();
+            let left = (0..41).filter(|n| call::bounding_has(*n) == Some(true)).collect::<Vec<_>>();
+            let more = set_capabilities(&Keep { sets: Sets { permitted: Set::DOCKER, ..sets }, ..keep });
+            let refused = more.is_err_and(|e| e.why.is_some_and(|w| w.contains("CAP_CHOWN")));
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let ambient = status.contains("CapAmb:\t0000000000002000");
+            let right = done && Set::of(&left) == Set::DOCKER && call::held() == sets && refused && ambient;
+            process::exit_now(i32::from(!right));
+        };
+        match process::wait(pid).unwrap() {
+            process::End::Code(SKIPPED) => eprintln!("skipped: no user namespaces here"),
+            end => assert_eq!(end, process::End::Code(0)),
+        }
+    }
+}

@@ -119,7 +119,7 @@ fn enter_directory(guest: &Guest) -> Result<()> {
 }
 
 /// Takes up what the parent decided (see `stdio`).
-fn streams(guest: &mut Guest) -> Result<()> {
+fn streams(guest: &Guest) -> Result<()> {
     match guest.stdio {
         // `terminal::inside` has done it.
         Streams::Terminal(_) | Streams::Shared { lead: false } => Ok(()),
@@ -131,27 +131,13 @@ fn streams(guest: &mut Guest) -> Result<()> {
         Streams::Own(numbers) => {
             // No terminal of the host's is ours from here on, so none can be typed into (TIOCSTI, CVE-2017-5226).
             process::setsid()?;
-            let uid = guest.user()?.uid;
             for (number, stream) in numbers.into_iter().zip(0..) {
-                own_pipe(number, uid);
                 if number != stream {
                     exec::dup_to(number, stream)?;
                 }
             }
             Ok(())
         }
-    }
-}
-
-/// A program that opens /dev/stdout anew (nginx's logs, say) needs to own the pipe behind it. A pipe is nobody else's;
-/// a file of the host's is, so that stays as it is.
-fn own_pipe(fd: std::os::fd::RawFd, uid: u32) {
-    const PIPEFS_MAGIC: i64 = 0x5049_5045;
-    let fd = exec::inherited(fd);
-    let is_pipe = || nix::sys::statfs::fstatfs(fd).is_ok_and(|s| s.filesystem_type().0 as i64 == PIPEFS_MAGIC);
-    if uid != 0 && is_pipe() {
-        // EPERM and EINVAL: not ours to give, or a user that is not mapped. Then it works only as it is.
-        let _ = tty::give_to(fd, uid);
     }
 }
 

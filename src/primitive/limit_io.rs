@@ -34,6 +34,13 @@ impl Primitive for LimitIo {
         &[Fact::IoMax]
     }
 
+    fn idle(&self) -> (&'static str, &'static str) {
+        (
+            "no disk was named, and there is none behind the state directory (it may be on a tmpfs)",
+            "--device-write-bps /dev/sda:1mb, or --root DIR with a directory on a disk",
+        )
+    }
+
     fn wanted(&self, spec: &Spec) -> bool {
         spec.block_io().is_some()
     }

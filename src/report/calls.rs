@@ -21,11 +21,15 @@ pub fn text(calls: &[Call], style: Style) -> String {
     for (call, times) in &shown {
         let side = if before.replace(call.side) == Some(call.side) { "" } else { call.side.name() };
         let side = if call.side == Who::Child { style.accent(side) } else { side.to_string() };
-        let lines = if calls.len() > MOST_CALLS {
+        let lines = if calls.len() > MOST_CALLS && messages(call).is_some() {
+            wrap_call(&brief(call, &files), room).iter().map(|l| style.bold(l)).collect()
+        } else if calls.len() > MOST_CALLS {
             let times = if *times > 1 { format!("×{times}") } else { String::new() };
             let cell = if times.is_empty() { room } else { room - TIMES };
             let times = format!("{}{}", " ".repeat(TIMES.saturating_sub(columns(&times))), style.dim(&times));
-            vec![format!("{}{times}", pad(&cut(&brief(call, &files), cell), cell)).trim_end().to_string()]
+            let brief = pad(&cut_call(&brief(call, &files), cell), cell);
+            let brief = if TURNING_POINTS.contains(&name(call)) { style.bold(&brief) } else { brief };
+            vec![format!("{brief}{times}").trim_end().to_string()]
         } else {
             wrap_call(&call.call, room)
         };
@@ -45,17 +49,26 @@ pub fn text(calls: &[Call], style: Style) -> String {
     out
 }
 
+/// The calls that turn a process into a container: bright where there are many others, and never left out.
+const TURNING_POINTS: [&str; 10] =
+    ["clone3", "unshare", "setns", "mount", "pivot_root", "umount2", "sethostname", "seccomp", "capset", "execve"];
+
 /// The first call of every kind that is no plumbing, and how many there are of it.
 fn kinds<'a>(calls: &'a [Call], files: &Files) -> Vec<(&'a Call, usize)> {
     let mut kinds: Vec<(&Call, String, usize)> = Vec::new();
-    for call in calls.iter().filter(|c| !is_plumbing(c) && !only_asks(c)) {
+    for call in calls.iter().filter(|c| !is_plumbing(c) && !is_detail(c) && !only_asks(c)) {
         let kind = kind(call, files);
         match kinds.iter_mut().find(|(first, k, _)| *k == kind && first.side == call.side) {
             Some((_, _, times)) => *times += 1,
             None => kinds.push((call, kind, 1)),
         }
     }
-    kinds.truncate(MOST_CALLS);
+    // Still too many: the last ones that are no turning points.
+    while let Some(last) = kinds.iter().rposition(|(c, ..)| !TURNING_POINTS.contains(&name(c)))
+        && kinds.len() > MOST_CALLS
+    {
+        kinds.remove(last);
+    }
     kinds.into_iter().map(|(call, _, times)| (call, times)).collect()
 }
 
@@ -72,7 +85,7 @@ fn kind(call: &Call, files: &Files) -> String {
     text.map_or_else(|| name(call), |end| &call.call[..end]).to_string()
 }
 
-/// A call in one line that says the most: netlink messages by their types, written files by their names (as strace -y
+/// A call in one line that says the most: netlink messages by what they are for, written files by their names (as strace -y
 /// has it).
 fn brief(call: &Call, files: &Files) -> String {
     let fd = descriptor(call).unwrap_or_default();
@@ -85,23 +98,38 @@ fn brief(call: &Call, files: &Files) -> String {
     }
 }
 
-/// `RTM_NEWLINK, RTM_NEWADDR`: the types of the messages that a call sends.
+/// `RTM_NEWLINK veth bw0123, RTM_NEWADDR 10.0.0.2`: what the messages of a call are for, in a word or two each.
 fn messages(call: &Call) -> Option<String> {
-    let mut types: Vec<&str> = Vec::new();
+    let mut all: Vec<String> = Vec::new();
     for message in call.call.split("nlmsg_type=").skip(1) {
         let end = message.find([',', '}']).unwrap_or(message.len());
         // The subsystem is in the name of the message already.
         let kind = message[..end].rsplit('|').next().unwrap_or_default();
-        if !kind.contains("_BATCH_") && !types.contains(&kind) {
-            types.push(kind);
+        let words = format!("{kind} {}", purpose(kind, message)).trim_end().to_string();
+        if !kind.contains("_BATCH_") && !all.contains(&words) {
+            all.push(words);
         }
     }
-    (!types.is_empty()).then(|| types.join(", "))
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
+/// A link by kind and name, or that it is put up; an address or a gateway by its number.
+fn purpose(kind: &str, message: &str) -> String {
+    let behind = |mark: &str| message.split_once(mark).and_then(|(_, rest)| rest.split('"').nth(1));
+    match kind {
+        "RTM_NEWLINK" => match (behind("IFLA_INFO_KIND}"), behind("IFLA_IFNAME}")) {
+            (None, None) if message.contains("ifi_flags=IFF_UP") => "up".into(),
+            (kind, name) => [kind, name].into_iter().flatten().collect::<Vec<_>>().join(" "),
+        },
+        "RTM_NEWADDR" => behind("inet_addr(").unwrap_or_default().into(),
+        "RTM_NEWROUTE" => behind("RTA_GATEWAY}").map(|gateway| format!("via {gateway}")).unwrap_or_default(),
+        _ => String::new(),
+    }
 }
 
 /// Does it only ask the kernel how things are?
 fn only_asks(call: &Call) -> bool {
-    messages(call).is_some_and(|m| m.split(", ").all(|kind| kind.contains("_GET")))
+    messages(call).is_some_and(|m| m.split(", ").all(|message| message.contains("_GET")))
 }
 
 /// The first argument, where it is a descriptor.
@@ -145,6 +173,19 @@ fn wrap_call(call: &str, width: usize) -> Vec<String> {
     wrap(&glued, width).iter().map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
+/// A call in one line: what does not fit goes from the end, an argument at a time.
+fn cut_call(call: &str, width: usize) -> String {
+    const REST: &str = ", …)";
+    if columns(call) <= width {
+        return call.to_string();
+    }
+    let room = call.char_indices().nth(width.saturating_sub(columns(REST))).map_or(call.len(), |(at, _)| at);
+    match call[..room].rfind(", ") {
+        Some(end) => format!("{}{REST}", &call[..end]),
+        None => cut(call, width),
+    }
+}
+
 /// Calls that only fetch and carry for others.
 const PLUMBING: [&str; 20] = [
     "openat",
@@ -172,6 +213,11 @@ const PLUMBING: [&str; 20] = [
 /// A directory among the cgroups is no directory: making it makes a cgroup.
 fn is_plumbing(call: &Call) -> bool {
     PLUMBING.contains(&name(call)) && !call.call.starts_with("mkdirat(AT_FDCWD, \"/sys/fs/cgroup/")
+}
+
+/// What only carries on what another call began. (After fsopen(2) comes fsmount(2), in any case.)
+fn is_detail(call: &Call) -> bool {
+    ["fsmount", "mount_setattr"].contains(&name(call))
 }
 
 fn name(call: &Call) -> &str {
@@ -220,16 +266,35 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_cut_between_its_arguments() {
+        assert_eq!(cut_call("f(1, 2) = 0", 20), "f(1, 2) = 0");
+        assert_eq!(cut_call("move_mount(16, \"\", 20, \"\", A|B|C) = 0", 30), "move_mount(16, \"\", 20, \"\", …)");
+        assert_eq!(cut_call("write(5<tasks>, \"a long text in it\", 1) = 1", 24), "write(5<tasks>, …)");
+    }
+
+    #[test]
+    fn turning_points_are_never_left_out() {
+        let mut all: Vec<Call> = (0..30).map(|n| call(Who::Child, &format!("open_tree(\"{n}\") = 3"))).collect();
+        all.push(call(Who::Child, "pivot_root(\".\", \".\") = 0"));
+        let text = text(&all, Style::plain());
+        assert!(text.contains("pivot_root(") && text.lines().count() <= MOST_CALLS + 1, "{text}");
+    }
+
+    #[test]
     fn a_write_is_told_by_its_file_and_a_message_by_its_type() {
         let mut all = vec![call(Who::Host, "openat(AT_FDCWD, \"/sys/fs/cgroup/cpu/x/tasks\", O_WRONLY) = 5")];
         all.extend((0..20).map(|_| call(Who::Host, "mkdirat(AT_FDCWD, \"/x\", 0755) = 0")));
         all.push(call(Who::Host, "sendto(3, [{nlmsg_len=9, nlmsg_type=RTM_GETLINK, nlmsg_seq=1}], 9) = 9"));
-        all.push(call(Who::Host, "sendto(3, [[{nlmsg_type=RTM_NEWLINK}, {}], [{nlmsg_type=RTM_NEWADDR}, {}]], 9) = 9"));
+        all.push(call(
+            Who::Host,
+            "sendto(3, [[{nlmsg_type=RTM_NEWLINK}, {ifi_flags=0}, [[{nla_type=IFLA_IFNAME}, \"bw0\"], \
+             [{nla_type=IFLA_INFO_KIND}, \"veth\"]]], [{nlmsg_type=RTM_NEWADDR}, {}, inet_addr(\"10.0.0.2\")]], 9) = 9",
+        ));
         all.push(call(Who::Child, "write(5, \"0\", 1) = 1"));
         all.push(call(Who::Child, "socket(AF_NETLINK) = 5"));
         all.push(call(Who::Child, "write(5, \"?\", 1) = 1"));
         insta::assert_snapshot!(text(&all, Style::plain()), @r#"
-            host   sendto(3, [RTM_NEWLINK, RTM_NEWADDR], …)
+            host   sendto(3, [RTM_NEWLINK veth bw0, RTM_NEWADDR 10.0.0.2], …)
             child  write(5<tasks>, "0", 1) = 1
                    write(5, "?", 1) = 1
                    and 20 mkdirat, 1 openat, 1 sendto, 1 socket (--trace shows all)

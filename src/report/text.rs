@@ -7,7 +7,7 @@ use crate::ui::{Style, columns, cut, hang, pad, wrap};
 use std::collections::BTreeMap;
 
 /// The column in which values begin, and the indentation of their labels.
-const VALUES: usize = 22;
+pub(super) const VALUES: usize = 22;
 /// No list of added or removed things is longer than this.
 const MOST_ITEMS: usize = 8;
 
@@ -147,6 +147,7 @@ fn value_lines(change: &Change, style: Style) -> Vec<String> {
     let (before, after) = (one_line(change.before.as_ref()), one_line(change.after.as_ref()));
     match change.fact {
         Fact::Cgroup => return cgroup(change, style),
+        Fact::Mounts => return super::mounts::lines(change, style),
         Fact::MaskedPaths => return masks(change, style),
         _ => {}
     }
@@ -213,13 +214,9 @@ fn list(change: &Change, style: Style) -> Vec<String> {
     // What is gone is rarely worth more than its number.
     let gone = if removed.len() > 3 { 0 } else { removed.len() };
     let come = if added.len() > MOST_ITEMS { MOST_ITEMS - 1 } else { added.len() };
-    let target = |item: &str| item.split_once(" (").map_or(0, |(target, _)| columns(target));
-    let widest = added[..come].iter().chain(&removed[..gone]).map(|i| target(i)).max().unwrap_or(0).min(24);
     let item = |sign: &str, item: &str| {
-        let short = if change.fact == Fact::Mounts { mount(item, widest) } else { item.to_string() };
         // Few are shown whole; many, a line each.
-        let lines =
-            if added.len() > 5 || change.fact == Fact::Mounts { vec![cut(&short, room)] } else { wrap(&short, room) };
+        let lines = if added.len() > 5 { vec![cut(item, room)] } else { wrap(item, room) };
         hang(&format!("{sign} "), lines).lines().map(str::to_string).collect::<Vec<_>>()
     };
     let mut lines: Vec<String> = removed[..gone].iter().flat_map(|i| item("−", i)).map(|l| style.bad(&l)).collect();
@@ -234,16 +231,6 @@ fn list(change: &Change, style: Style) -> Vec<String> {
         lines.push(style.dim("the same ones, in another order"));
     }
     lines
-}
-
-/// `target (fstype, source, options)` with the options left to the JSON, but for the one that everybody asks about.
-fn mount(item: &str, widest: usize) -> String {
-    let Some((target, rest)) = item.strip_suffix(')').and_then(|i| i.split_once(" (")) else { return item.to_string() };
-    let mut parts = rest.splitn(3, ", ");
-    let (fstype, source) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let source = if source == fstype { String::new() } else { format!(" {source}") };
-    let read_only = parts.next().is_some_and(|options| options.split(',').any(|o| o == "ro"));
-    format!("{}  {fstype}{source}{}", pad(target, widest), if read_only { ", read-only" } else { "" })
 }
 
 /// `path (masked)`: the paths of each kind together.
@@ -367,7 +354,15 @@ mod tests {
             name: "join-cgroup",
             lack: Lack { reason: "it is not yours".into(), remedy: "ask for it".into() },
         });
-        report.prove([super::super::Proof { claim: "20 %".into(), measured: "19.8 %".into(), held: true }]);
+        let proof = |held, unproved: Option<&str>| crate::prove::Proof {
+            primitive: "limit-cpu",
+            claim: "it gets 0.20 CPUs".into(),
+            held,
+            unproved: unproved.map(str::to_string),
+            measured: vec!["0.21 CPUs over 1 s".into()],
+            notes: vec![],
+        };
+        report.prove([proof(true, None), proof(false, None), proof(false, Some("there is no clock"))]);
         insta::assert_snapshot!(report.text(Style::plain()), @r#"
         ● set-hostname  UTS namespace: a hostname of its own
           UTS namespace       1 → 2
@@ -378,7 +373,12 @@ mod tests {
                    sethostname("box", 3) = 0
 
           proof
-            ✓ 20 %: 19.8 %
+            ✓ it gets 0.20 CPUs
+              0.21 CPUs over 1 s
+            ✗ it gets 0.20 CPUs: no
+              0.21 CPUs over 1 s
+            ? it gets 0.20 CPUs: could not be proved, because there is no clock
+              0.21 CPUs over 1 s
 
           skipped             join-cgroup, because it is not yours
           still the host's    network, clocks
@@ -392,13 +392,13 @@ mod tests {
 
     #[test]
     fn long_lists_are_summarised() {
-        let before: Vec<String> = (0..9).map(|n| format!("/old{n} (ext4, /dev/vda, rw)")).collect();
-        let after: Vec<String> = (0..10).map(|n| format!("/new{n} (tmpfs, tmpfs, ro,nosuid)")).collect();
+        let (before, after): (Vec<String>, Vec<String>) =
+            ((0..9).map(|n| format!("old{n}")).collect(), (0..10).map(|n| format!("new{n}")).collect());
         let (before, after): (Vec<&str>, Vec<&str>) =
             (before.iter().map(String::as_str).collect(), after.iter().map(String::as_str).collect());
-        let lines = value_lines(&many(Fact::Mounts, &before, &after), Style::plain());
+        let lines = value_lines(&many(Fact::Routes, &before, &after), Style::plain());
         assert_eq!(lines.first().map(String::as_str), Some("− 9 that were there before"));
-        assert_eq!(lines.get(1).map(String::as_str), Some("+ /new0  tmpfs, read-only"));
+        assert_eq!(lines.get(1).map(String::as_str), Some("+ new0"));
         assert_eq!(lines.last().map(String::as_str), Some("+ 3 more"));
     }
 

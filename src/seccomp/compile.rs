@@ -3,6 +3,7 @@
 
 use super::arch::{Arch, X32_BIT};
 use super::bpf::{self, Assembler, Instruction, Label, Leaf, Ranges, extend};
+use std::ops::Range;
 
 /// How an argument is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +66,11 @@ pub struct Rule<'a> {
     pub action: u32,
 }
 
-/// What happens to one call: the first rule that holds, else `otherwise`.
+/// What happens to one call, or to several in a row: the first rule that holds, else `otherwise`.
 #[derive(Debug, Clone)]
-pub struct Call<'a> {
-    /// Its number (without x32's bit).
-    pub number: u32,
+pub struct Calls<'a> {
+    /// Their numbers (without x32's bit).
+    pub numbers: Range<u32>,
     /// The rules in order.
     pub rules: Vec<Rule<'a>>,
     /// When none holds.
@@ -81,8 +82,8 @@ pub struct Call<'a> {
 pub struct Section<'a> {
     /// Which one.
     pub arch: Arch,
-    /// Those that do not get the default, by number, each once.
-    pub calls: Vec<Call<'a>>,
+    /// Those that the profile names, by number, each once.
+    pub calls: Vec<Calls<'a>>,
     /// The highest number that the profile has an opinion on (arm's own calls apart).
     pub last: u32,
 }
@@ -100,7 +101,7 @@ pub struct Fallback {
 }
 
 /// The first of arm's own calls (`__ARM_NR_BASE`), and the first number behind them.
-pub const ARM_OWN: std::ops::Range<u32> = 0xf_0000..0xf_0010;
+pub const ARM_OWN: Range<u32> = 0xf_0000..0xf_0010;
 
 /// The whole program.
 pub fn program(sections: &[Section<'_>], fallback: Fallback) -> Vec<Instruction> {
@@ -125,12 +126,12 @@ fn numbers(asm: &mut Assembler, section: &Section<'_>, fallback: Fallback) -> Ra
     let (unnamed, newer) = (Leaf::Return(fallback.unnamed), Leaf::Return(fallback.newer));
     let mut ranges = Ranges::with_capacity(128);
     extend(&mut ranges, 0, unnamed);
-    let own = section.calls.iter().position(|c| c.number >= ARM_OWN.start).unwrap_or(section.calls.len());
-    let mut place = |ranges: &mut Ranges, calls: &[Call<'_>]| {
+    let own = section.calls.iter().position(|c| c.numbers.start >= ARM_OWN.start).unwrap_or(section.calls.len());
+    let mut place = |ranges: &mut Ranges, calls: &[Calls<'_>]| {
         for call in calls {
             let leaf = arguments(asm, section.arch.wide(), call);
-            extend(ranges, call.number, leaf);
-            extend(ranges, call.number + 1, unnamed);
+            extend(ranges, call.numbers.start, leaf);
+            extend(ranges, call.numbers.end, unnamed);
         }
     };
     place(&mut ranges, &section.calls[..own]);
@@ -158,7 +159,7 @@ fn x32(asm: &mut Assembler, sections: &[Section<'_>], fallback: Fallback, ranges
 }
 
 /// The decision about one call.
-fn arguments(asm: &mut Assembler, wide: bool, call: &Call<'_>) -> Leaf {
+fn arguments(asm: &mut Assembler, wide: bool, call: &Calls<'_>) -> Leaf {
     if call.rules.is_empty() {
         return Leaf::Return(call.otherwise);
     }
@@ -184,7 +185,7 @@ fn only_argument(rules: &[Rule<'_>]) -> Option<u8> {
 }
 
 /// Then the argument is searched for as the number was.
-fn one_argument(asm: &mut Assembler, wide: bool, call: &Call<'_>, argument: u8) -> Label {
+fn one_argument(asm: &mut Assembler, wide: bool, call: &Calls<'_>, argument: u8) -> Label {
     let decide = |value: u64| {
         let rule = call.rules.iter().find(|r| r.tests[0].holds(value));
         Leaf::Return(rule.map_or(call.otherwise, |r| r.action))
@@ -192,6 +193,7 @@ fn one_argument(asm: &mut Assembler, wide: bool, call: &Call<'_>, argument: u8) 
     let mut starts: Vec<u32> = call.rules.iter().map(|r| r.tests[0].value as u32).flat_map(|v| [v, v + 1]).collect();
     starts.push(0);
     starts.sort_unstable();
+    starts.dedup();
     let mut ranges = Ranges::with_capacity(starts.len());
     for start in starts {
         extend(&mut ranges, start, decide(start.into()));

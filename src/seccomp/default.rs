@@ -14,11 +14,12 @@
 //! a start only joins the sets that the container's capabilities call for, and writes the program.
 
 use super::arch::Arch;
-use super::compile::{ARM_OWN, Call, Fallback, Op, Rule, Section, Test, program};
+use super::compile::{ARM_OWN, Calls, Fallback, Op, Rule, Section, Test, program};
 use super::table;
 use super::{ALLOW, ENOSYS, EPERM, KILL_PROCESS, bpf::Instruction};
 use crate::caps::{self, Set};
 use oci_spec::runtime as oci;
+use std::ops::Range;
 
 /// A process's own memory.
 const MEMORY: &str = "\
@@ -216,10 +217,16 @@ impl Numbers {
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = u32> {
-        self.0.into_iter().enumerate().flat_map(|(word, bits)| {
+    /// Numbers in a row, each row as one (a row ends with its word at the latest).
+    fn rows(&self) -> impl Iterator<Item = Range<u32>> {
+        self.0.into_iter().enumerate().flat_map(|(word, mut bits)| {
             let first = if word == 8 { ARM_OWN.start } else { 64 * word as u32 };
-            (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| first + bit)
+            std::iter::from_fn(move || {
+                let start = (bits != 0).then(|| bits.trailing_zeros())?;
+                let end = start + (bits >> start).trailing_ones();
+                bits &= u64::MAX.checked_shl(end).unwrap_or(0);
+                Some(first + start..first + end)
+            })
         })
     }
 }
@@ -289,22 +296,22 @@ fn section(a: usize, granted: Set) -> Section<'static> {
             set.join(&numbers[a]);
         }
     }
-    let mut tested = [(None, [].as_slice()); TESTED.len()];
-    for (i, (unless, _, rules)) in TESTED.iter().enumerate() {
-        if unless.is_none_or(|capability| !granted.has(capability)) {
-            tested[i] = (TESTED_NUMBERS[i][a], rules);
-            TESTED_NUMBERS[i][a].into_iter().for_each(|number| set.add(number));
-        }
+    let mut calls = Vec::with_capacity(128);
+    for ((unless, _, rules), numbers) in TESTED.iter().zip(&TESTED_NUMBERS) {
+        let Some(number) = numbers[a].filter(|_| unless.is_none_or(|capability| !granted.has(capability))) else {
+            continue;
+        };
+        // None of them is in a set that was joined: they stand in no other list but the capability's own.
+        let numbers = number..number + 1;
+        calls.push(match rules {
+            // A rule without tests is simply the answer.
+            [Rule { tests: [], action }] => Calls { numbers, rules: vec![], otherwise: *action },
+            rules => Calls { numbers, rules: rules.to_vec(), otherwise: EPERM },
+        });
     }
-    let call = |number| match tested.iter().find(|t| t.0 == Some(number)) {
-        // A rule without tests is simply the answer.
-        Some((_, [Rule { tests: [], action }])) => Call { number, rules: vec![], otherwise: *action },
-        Some((_, rules)) => Call { number, rules: rules.to_vec(), otherwise: EPERM },
-        None => Call { number, rules: vec![], otherwise: ALLOW },
-    };
-    let mut calls = Vec::with_capacity(400);
-    calls.extend(set.iter().map(call));
-    let last = calls.iter().rev().map(|c| c.number).find(|n| *n < ARM_OWN.start).unwrap_or(0);
+    calls.extend(set.rows().map(|numbers| Calls { numbers, rules: vec![], otherwise: ALLOW }));
+    calls.sort_unstable_by_key(|c| c.numbers.start);
+    let last = calls.iter().rev().map(|c| c.numbers.end - 1).find(|n| *n < ARM_OWN.start).unwrap_or(0);
     Section { arch: ARCHES[a], calls, last }
 }
 

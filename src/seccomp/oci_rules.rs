@@ -1,7 +1,7 @@
 //! OCI's `linux.seccomp` becomes sections, calls and rules for the compiler.
 
 use super::arch::Arch;
-use super::compile::{ARM_OWN, Call, Fallback, Op, Rule, Section, Test, program};
+use super::compile::{ARM_OWN, Calls, Fallback, Op, Rule, Section, Test, program};
 use super::{ENOSYS, Filter, KILL_PROCESS, table, too_long};
 use crate::error::{Error, Result};
 use oci_spec::runtime as oci;
@@ -143,11 +143,11 @@ impl Named {
                 Some(_) => vec![],
                 None => said.rules.iter().map(|(tests, action)| Rule { tests, action: *action }).collect(),
             };
-            calls.push(Call { number, rules, otherwise: said.always.unwrap_or(default) });
+            calls.push(Calls { numbers: number..number + 1, rules, otherwise: said.always.unwrap_or(default) });
         }
-        calls.sort_unstable_by_key(|c| c.number);
+        calls.sort_unstable_by_key(|c| c.numbers.start);
         // arm has calls of which the table knows two names.
-        calls.dedup_by_key(|c| c.number);
+        calls.dedup_by_key(|c| c.numbers.start);
         Section { arch, calls, last }
     }
 

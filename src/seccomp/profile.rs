@@ -209,7 +209,8 @@ mod tests {
             assert!(e.hint.is_some());
             e.what.split_once("p.json: ").expect("the file is named").1.to_string()
         };
-        assert!(error("{\n \"defaultAction\": \"SCMP_ACT_NO\"\n}").contains("line 2 column 32"));
+        let unknown = error("{\n \"defaultAction\": \"SCMP_ACT_NO\"\n}");
+        assert!(unknown.contains("SCMP_ACT_NO") && unknown.contains("line 2"), "{unknown}");
         assert!(error("{}").contains("missing field `defaultAction`"));
         let one = |call: &str| format!("{{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{call}]}}");
         let both = one(r#"{"action": "SCMP_ACT_ALLOW", "name": "a", "names": ["b"]}"#);

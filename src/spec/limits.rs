@@ -6,7 +6,6 @@ use super::units;
 use crate::error::{Error, Result};
 use crate::state::State;
 use oci_spec::runtime as oci;
-use std::path::Path;
 
 /// A stage's limits: small enough to feel, large enough to work in.
 const STAGE_CPUS: &str = "0.5";
@@ -63,7 +62,9 @@ fn memory(options: &Options, stage: bool) -> Result<Option<oci::LinuxMemory>> {
         None => limit.saturating_mul(2),
     };
     if swap != -1 && swap != 0 && swap < limit {
-        return Err(Error::new(format!("--memory-swap {swap}: less than --memory {limit}"))
+        // As they were typed: whoever reads it looks for that.
+        let typed = options.memory_swap.as_deref().unwrap_or_default();
+        return Err(Error::new(format!("--memory-swap {typed}: less than --memory {text}"))
             .why("it is memory and swap together")
             .hint("--memory-swap -1 (unlimited), or at least as much as --memory"));
     }
@@ -137,9 +138,4 @@ pub fn rlimits(options: &Options) -> Result<Vec<oci::PosixRlimit>> {
         all.push(oci::PosixRlimitBuilder::default().typ(kind).soft(soft).hard(hard).build()?);
     }
     Ok(all)
-}
-
-/// Where the state directory will be: the nearest parent that exists.
-pub fn existing(path: &Path) -> &Path {
-    path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"))
 }

@@ -110,7 +110,11 @@ fn ambient(name: &str, operation: libc::c_int, number: Option<u8>) -> Result<()>
 /// # Errors
 /// EPERM when the securebits forbid it.
 pub fn keep_over_setuid() -> Result<()> {
-    prctl("PR_SET_KEEPCAPS", libc::PR_SET_KEEPCAPS, 1).map(drop)
+    let make = || {
+        // SAFETY: takes integers only.
+        check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }.into()).map(drop)
+    };
+    call(|| "prctl(PR_SET_KEEPCAPS, 1)".into(), make)
 }
 
 /// PR_SET_NO_NEW_PRIVS: from now on execve(2) gives nothing that the process does not have (setuid, file capabilities).

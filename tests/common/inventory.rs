@@ -30,6 +30,11 @@ impl Inventory {
         Inventory { kinds: kinds.into_iter().collect() }
     }
 
+    /// Does nothing that descends from the test run any more?
+    pub fn has_no_process(&self) -> bool {
+        self.kinds["process"].is_empty()
+    }
+
     /// What is there later and was not (+), or was and is not (-); empty when nothing changed.
     pub fn difference(&self, later: &Inventory) -> String {
         let mut text = String::new();

@@ -7,6 +7,7 @@
 #![allow(dead_code)] // no single test program uses all of it
 
 pub mod inventory;
+pub mod normal;
 pub mod strace;
 
 use inventory::Inventory;
@@ -94,6 +95,9 @@ pub struct World {
     program: PathBuf,
 }
 
+/// How long what goes by itself may take to go (the last bridge is kept for a second; a VM under emulation is slow).
+const SETTLE: Duration = Duration::from_secs(30);
+
 impl World {
     /// As whoever runs the tests. Root's worlds have a network namespace of their own, so that no test touches the
     /// host's links and rules.
@@ -128,6 +132,12 @@ impl World {
             std::fs::copy(binary(), &program).expect("a copy of the program");
         }
         World { _lock: lock, dir, user, program }
+    }
+
+    /// The same world after one container, which has made what is made only once (the image's files, lists of leases).
+    pub fn used(self) -> World {
+        self.run(["full-run", "host", "true"]).exits(0);
+        self
     }
 
     /// The state directory (`--root`).
@@ -192,17 +202,27 @@ impl World {
         output
     }
 
-    /// What there is on the machine now.
+    /// What there is on the machine, once what came before has settled: a network namespace, and the bridge with its
+    /// last port, go some time after the command.
     pub fn inventory(&self) -> Inventory {
-        Inventory::take(&self.root())
+        let deadline = Instant::now() + SETTLE;
+        let mut last = Inventory::take(&self.root());
+        loop {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = Inventory::take(&self.root());
+            if (last.difference(&now).is_empty() && now.has_no_process()) || Instant::now() > deadline {
+                return now;
+            }
+            last = now;
+        }
     }
 
-    /// Waits until the machine is again as it was, and fails with what differs if that takes longer than five seconds
+    /// Waits until the machine is again as it was, and fails with what differs if that takes too long
     /// (a network namespace goes some time after its last process).
     pub fn assert_unchanged(&self, before: &Inventory) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + SETTLE;
         loop {
-            let difference = before.difference(&self.inventory());
+            let difference = before.difference(&Inventory::take(&self.root()));
             if difference.is_empty() {
                 return;
             }
