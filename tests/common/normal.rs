@@ -450,7 +450,7 @@ fn call(call: &str) -> Option<String> {
         words(&call[..end])
     };
     match name {
-        "unshare" | "mount" | "pivot_root" | "umount2" | "setresuid" | "setresgid" => Some(whole()),
+        "unshare" | "pivot_root" | "umount2" | "setresuid" | "setresgid" => Some(whole()),
         // The length of the name is the name's.
         "sethostname" => Some(format!("{})", words(call.split(", ").next()?))),
         "clone3" => {
@@ -462,6 +462,7 @@ fn call(call: &str) -> Option<String> {
             let (source, kind) = (rest.split(", ").next()?, rest.split(", ").nth(2)?);
             Some(format!("mount({source}, …, {kind}, …)"))
         }
+        "mount" => Some(whole()),
         "fsopen" if !rest.starts_with("\"cgroup") => Some(format!("fsopen({})", rest.split([',', ')']).next()?)),
         "prctl" => Some(format!("prctl({})", rest.split([',', ')']).next()?)),
         "seccomp" => Some(format!("seccomp({}, …)", rest.split(',').next()?)),
