@@ -243,7 +243,7 @@ fn cgroups_are_shown_on_both_versions() {
         }
         let root = open(&h.root());
         // Whoever runs this test sits in some cgroup of every tree: as if these were the container's own.
-        let layout = crate::cgroup::layout::Layout::ours();
+        let layout = crate::cgroup::Layout::ours();
         let own: Vec<_> = layout.legacy.iter().chain(&layout.unified).map(|s| s.own.clone()).collect();
         let mount = oci_mount("cgroup", "cgroup", "/sys/fs/cgroup", &["ro", "nosuid"]);
         apply_cgroup(root.as_fd(), &mount, &own).unwrap();
