@@ -25,16 +25,19 @@ fn run(world: &World, command: &[&str]) -> Vec<String> {
     args
 }
 
-/// A world in which what is made once (the image's own files, the bridge's lease file) is there already.
+/// A world in which what is made once (the image's own files, lists of leases and ids) is there already.
 fn ready(world: World) -> World {
     world.run(run(&world, &["true"])).exits(0);
     world.run(["map-user"]).exits(0);
     world
 }
 
-/// The next boxwright command, after which nothing may be left.
+/// The next boxwright command, after which nothing may be left. What it says is shown when the test fails.
 fn sweep(world: &World) {
-    world.run(["unshare-pid"]).exits(0);
+    let next = world.run(["unshare-pid"]).exits(0);
+    if !next.stderr.is_empty() {
+        eprintln!("the next command says:\n{}", next.stderr);
+    }
 }
 
 /// Both kinds of user, as far as this test's user can be them.
@@ -130,6 +133,7 @@ fn nothing_is_left_after_kill_9_at_any_time() {
             child.kill().expect("kill");
             wait(&mut child, Duration::from_secs(10)).expect("a killed process ends");
             sweep(&world);
+            eprintln!("killed after {delay:?}");
             world.assert_swept();
             delay += step;
         }
@@ -145,7 +149,7 @@ fn nothing_is_left_after_the_childs_death() {
         let before = world.inventory();
         let args = sleeper(&world);
         let mut hits = 0;
-        for delay in (0..60).step_by(common::by_length(4, 1, 1)).map(|n| Duration::from_micros(n * 500)) {
+        for delay in (0..30).step_by(common::by_length(4, 1, 1)).map(Duration::from_millis) {
             let mut child = world.spawn(&args);
             let parent = child.id() as i32;
             let deadline = Instant::now() + Duration::from_secs(5);
@@ -163,7 +167,7 @@ fn nothing_is_left_after_the_childs_death() {
             }
             // It may have been a helper; then the container runs, and ends now.
             std::thread::sleep(Duration::from_millis(5));
-            if wait(&mut child, Duration::from_secs(2)).is_none() {
+            if wait(&mut child, Duration::from_millis(300)).is_none() {
                 kill_all(&descendants().into_iter().filter(|&p| p != parent).collect());
             }
             wait(&mut child, Duration::from_secs(20)).expect("the parent ends when its child is dead");
@@ -199,6 +203,7 @@ fn nothing_is_left_after_kill_9_at_every_system_call() {
                 kill_all(&descendants());
                 wait(&mut child, Duration::from_secs(10)).expect("a killed process ends");
             }
+            eprintln!("killed at system call {call}");
             sweep(&world);
             world.assert_swept();
             if ended.is_none() {

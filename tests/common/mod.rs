@@ -116,9 +116,7 @@ impl World {
     }
 
     fn make(user: Option<u32>) -> World {
-        let name = format!("boxwright-tests-{}.lock", nix::unistd::geteuid());
-        let lock = File::create(std::env::temp_dir().join(name)).expect("the lock of the tests");
-        lock.lock().expect("flock");
+        let lock = the_lock();
         // Whatever a test leaves behind becomes a child of this process, and can be found.
         nix::sys::prctl::set_child_subreaper(true).expect("PR_SET_CHILD_SUBREAPER");
         if is_root() {
@@ -266,6 +264,16 @@ impl World {
         };
         checks.iter().find(bad).map(|c| format!("{}: {}", c["name"], c["found"]))
     }
+}
+
+/// The lock of all tests of one build: those of another have other processes, state and network namespaces.
+fn the_lock() -> File {
+    let mine = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lock");
+    // A test program that was copied elsewhere (into a VM) has no such directory.
+    let elsewhere = std::env::temp_dir().join(format!("boxwright-tests-{}.lock", nix::unistd::geteuid()));
+    let lock = File::create(mine).or_else(|_| File::create(elsewhere)).expect("the lock of the tests");
+    lock.lock().expect("flock");
+    lock
 }
 
 /// A child's end, if it comes in time.
