@@ -8,6 +8,7 @@
 
 pub mod inventory;
 pub mod normal;
+pub mod picture;
 pub mod strace;
 
 use inventory::Inventory;

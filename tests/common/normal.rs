@@ -455,7 +455,8 @@ fn call(call: &str) -> Option<String> {
         "sethostname" => Some(format!("{})", words(call.split(", ").next()?))),
         "clone3" => {
             let flags = rest.split("flags=").nth(1)?.split([',', '}']).next()?;
-            Some(format!("clone3({{flags={}}})", flags.replace("|CLONE_INTO_CGROUP", "")))
+            // It may have been wrapped behind a bar.
+            Some(format!("clone3({{flags={}}})", flags.replace(' ', "").replace("|CLONE_INTO_CGROUP", "")))
         }
         // The layers' paths are long, and what they are is no matter here.
         "mount" if rest.starts_with("\"overlay\"") => {
