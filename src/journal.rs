@@ -31,7 +31,7 @@ pub struct Process {
 impl Process {
     /// The process that has this number now.
     pub fn of(pid: i32) -> Option<Process> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let stat = crate::sys::fs::read_text(format!("/proc/{pid}/stat")).ok()?;
         // The name in parentheses may hold anything, also spaces and parentheses: count from the last one.
         let started = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
         Some(Process { pid, started })

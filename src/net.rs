@@ -25,7 +25,7 @@ use crate::primitive::Lack;
 use crate::state::State;
 use addresses::{Mac, Subnet};
 use leases::Register;
-use netlink::Batch;
+use netlink::{Batch, Socket};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -130,20 +130,29 @@ pub fn ensure_shared(lease: &mut Lease, notes: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// Connects the network namespace of process `pid` with the bridge.
+/// A socket to the caller's network namespace, for whoever is to configure that.
+///
+/// # Errors
+/// EMFILE, ENFILE.
+pub fn socket() -> Result<OwnedFd> {
+    link::socket().map(Socket::into_fd)
+}
+
+/// Connects the network namespace of process `pid` with the bridge, and configures it by its own socket `inside`.
 ///
 /// # Errors
 /// EOPNOTSUPP without veth, EXFULL when the bridge is full, EPERM.
-pub fn connect(lease: &Lease, pid: Pid) -> Result<()> {
+pub fn connect(lease: &Lease, pid: Pid, inside: OwnedFd) -> Result<()> {
     let mut socket = link::socket()?;
     let index = match lease.bridge_index {
         Some(index) => index,
         None => bridge::find(&mut socket, &lease.bridge)?.unwrap_or(0),
     };
-    plug_in(&mut socket, lease, index, pid)
+    plug_in(&mut socket, lease, index, pid)?;
+    configure(inside, lease)
 }
 
-fn plug_in(socket: &mut netlink::Socket, lease: &Lease, bridge: u32, pid: Pid) -> Result<()> {
+fn plug_in(socket: &mut Socket, lease: &Lease, bridge: u32, pid: Pid) -> Result<()> {
     let mut batch = Batch::default();
     link::make_veth(&mut batch, &lease.port, bridge, lease.mac(), pid.as_raw());
     link::switch_on_named(&mut batch, &lease.port);
@@ -160,12 +169,12 @@ pub fn configure_lo() -> Result<()> {
     link::socket()?.run(batch).map_err(link::explain)
 }
 
-/// Inside a network namespace that is connected: `lo` and `eth0` on, the address, the way out.
+/// In the network namespace of this socket, which is connected: `lo` and `eth0` on, the address, the way out.
 ///
 /// # Errors
 /// ENODEV when there is no eth0.
-pub fn configure(lease: &Lease) -> Result<()> {
-    let mut socket = link::socket()?;
+pub fn configure(inside: OwnedFd, lease: &Lease) -> Result<()> {
+    let mut socket = Socket::from(inside);
     // Asked for, because it is not always the 2 behind lo's 1: where tunnel modules are loaded, every new namespace is
     // born with a tunl0, sit0…
     let eth0 = link::by_name(&mut socket, "eth0")?.ok_or_else(|| Error::new("eth0 has not arrived"))?.index;

@@ -1,7 +1,7 @@
 //! The runner: one clone3, then parent and child go through the list together. The child drives: it calls each
-//! primitive's `inside`, and asks over the [`Wire`] for the parent's part where there is one. When all is set up it
-//! says so and waits a last time: then the parent has its number in the journal and all of its own work behind it, and
-//! no command ever runs that the next boxwright could not find.
+//! primitive's `inside`, and asks over the [`Wire`] for the parent's part where there is one. When all is set up, the
+//! command waits for two things: that its number is in the journal, so that no command ever runs which the next
+//! boxwright could not find (the parent said so long ago, so this costs nothing); and for what the parent still has to do.
 
 use crate::error::{Error, Result};
 use crate::journal::{Journal, Made, Process};
@@ -18,7 +18,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -37,6 +37,8 @@ pub struct Host<'a> {
     pub held: Vec<OwnedFd>,
     /// Descriptors for the child, which go with the answer to its `outside` (a mount that only the parent may make).
     pub hand_over: Vec<OwnedFd>,
+    /// What the child has sent along with its request for this `outside`.
+    pub given: Option<OwnedFd>,
     /// Things that the user should hear of, which are no errors.
     pub notes: Vec<String>,
     /// What the child has measured ([`crate::prove`]).
@@ -86,6 +88,12 @@ pub struct Guest<'a> {
     prefix: &'a [&'static dyn Primitive],
     current: usize,
     wire: Rc<Wire>,
+    /// Has the parent our number in the journal?
+    known: Cell<bool>,
+    /// Has the parent work to do before the command may run?
+    awaited: bool,
+    /// Does somebody look on, step by step?
+    watched: bool,
 }
 
 impl Guest<'_> {
@@ -104,8 +112,7 @@ impl Guest<'_> {
     /// # Errors
     /// When the parent has failed (it says why itself) or is dead.
     pub fn outside(&mut self) -> Result<Vec<OwnedFd>> {
-        self.wire.send(&FromGuest::Outside { primitive: self.current, wait: true })?;
-        self.wait_for_go()
+        self.ask(true, None)
     }
 
     /// The parent's part of this primitive, while the child goes on; it is done before the command runs.
@@ -113,7 +120,24 @@ impl Guest<'_> {
     /// # Errors
     /// When the parent is dead.
     pub fn outside_meanwhile(&mut self) -> Result<()> {
-        self.wire.send(&FromGuest::Outside { primitive: self.current, wait: false })
+        self.ask(false, None).map(drop)
+    }
+
+    /// The same, with a descriptor that the parent needs for it ([`Host::given`]).
+    ///
+    /// # Errors
+    /// When the parent is dead.
+    pub fn outside_meanwhile_with(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
+        self.ask(false, Some(fd)).map(drop)
+    }
+
+    fn ask(&mut self, wait: bool, fd: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>> {
+        // Whoever looks on wants to see each primitive's work complete.
+        let wait = wait || self.watched;
+        self.wire.send_with(&FromGuest::Outside { primitive: self.current, wait }, fd)?;
+        // The parent takes one thing after the other: with this answer, all that was asked for earlier is done, too.
+        self.awaited = !wait;
+        if wait { self.wait_for(FromHost::Go) } else { Ok(vec![]) }
     }
 
     /// Sends the master of the container's terminal to the parent.
@@ -173,14 +197,34 @@ impl Guest<'_> {
         Ok(self.user.insert(user).clone())
     }
 
-    fn wait_for_go(&self) -> Result<Vec<OwnedFd>> {
+    /// All is set up. Returns when the command may run.
+    fn ready(&self) -> Result<()> {
+        let wait = self.awaited || self.watched;
+        self.wire.send(&FromGuest::Ready { wait })?;
+        if wait {
+            self.wait_for(FromHost::Go)?;
+        } else if !self.known.get() {
+            self.wait_for(FromHost::Known)?;
+        }
+        Ok(())
+    }
+
+    fn wait_for(&self, answer: FromHost) -> Result<Vec<OwnedFd>> {
         let mut handed_over = vec![];
         loop {
-            match self.wire.receive_with::<FromHost>()? {
-                Some((FromHost::Descriptor, fd)) => handed_over.extend(fd),
-                Some((FromHost::Go, _)) => return Ok(handed_over),
-                // Nobody is left to tell, or the parent tells it better.
-                Some((FromHost::Stop, _)) | None => sys::process::exit_now(crate::error::code::FAILED.into()),
+            let Some((frame, fd)) = self.wire.receive_with()? else {
+                // Nobody is left to tell.
+                sys::process::exit_now(crate::error::code::FAILED.into());
+            };
+            match frame {
+                FromHost::Descriptor => handed_over.extend(fd),
+                FromHost::Known => self.known.set(true),
+                FromHost::Go => {}
+                // The parent tells it better.
+                FromHost::Stop => sys::process::exit_now(crate::error::code::FAILED.into()),
+            }
+            if frame == answer {
+                return Ok(handed_over);
             }
         }
     }
@@ -273,6 +317,7 @@ pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
         cgroup: None,
         held: vec![],
         hand_over: vec![],
+        given: None,
         notes: vec![],
         measured: vec![],
         child: None,
@@ -345,6 +390,8 @@ fn set_up(job: &Job<'_>, host: &mut Host<'_>) -> Result<(Pid, OwnedFd, Option<Ow
             host.child = Some(pid);
             let started = Process::of(pid.as_raw());
             host.journal(|made| made.init = started)?;
+            // A child that has failed by now has said why, and that is yet to be read.
+            let _ = ours.send(&FromHost::Known);
             let terminal = serve(job, host, &ours, pid, before)?;
             Ok((pid, pidfd, terminal))
         }
@@ -402,6 +449,7 @@ fn serve(
                 wire.send(&FromHost::Go)?;
             }
             FromGuest::Outside { primitive, wait } => {
+                host.given = fd;
                 let result = in_parent(job, host, LIST[primitive], Part::Outside);
                 if result.is_err() {
                     let _ = wire.send(&FromHost::Stop);
@@ -416,12 +464,14 @@ fn serve(
             }
             FromGuest::Terminal => terminal = fd,
             FromGuest::Measured(value) => host.measured.push(value),
-            FromGuest::Ready => {
+            FromGuest::Ready { wait } => {
                 if let Some(watcher) = &job.watcher {
                     watcher.borrow_mut().ready(pid, &host.notes);
                 }
                 ready = true;
-                wire.send(&FromHost::Go)?;
+                if wait {
+                    wire.send(&FromHost::Go)?;
+                }
             }
             FromGuest::Failed(e) => return Err(e),
         }
@@ -477,6 +527,9 @@ fn guest(job: &Job<'_>, host: &Host<'_>, wire: Wire) -> ! {
         prefix: &job.prefix,
         current: 0,
         wire: Rc::clone(&wire),
+        known: Cell::new(false),
+        awaited: false,
+        watched: job.watcher.is_some(),
     };
     if job.watcher.is_some() {
         let wire = Rc::clone(&wire);
@@ -500,8 +553,7 @@ fn walk(job: &Job<'_>, guest: &mut Guest<'_>) -> Result<()> {
     for primitive in &job.prefix {
         guest.current = position(*primitive);
         if primitive.is_last() {
-            guest.wire.send(&FromGuest::Ready)?;
-            guest.wait_for_go()?;
+            guest.ready()?;
         }
         if watched {
             guest.wire.send(&FromGuest::Enter(guest.current))?;
@@ -510,10 +562,9 @@ fn walk(job: &Job<'_>, guest: &mut Guest<'_>) -> Result<()> {
         if watched {
             let seen = eyes.as_ref().map(|eyes| trace::paused(|| eyes.look()));
             guest.wire.send(&FromGuest::Leave(guest.current, Box::new(seen)))?;
-            guest.wait_for_go()?;
+            guest.wait_for(FromHost::Go)?;
         }
     }
     // Only a stage without a command comes here: execve does not return.
-    guest.wire.send(&FromGuest::Ready)?;
-    guest.wait_for_go().map(drop)
+    guest.ready()
 }

@@ -32,15 +32,20 @@ pub enum FromGuest {
     Terminal,
     /// What an experiment has measured ([`crate::prove`]).
     Measured(serde_json::Value),
-    /// All is set up; execve is next, once the parent says so.
-    Ready,
+    /// All is set up; execve is next, with `wait` once the parent says so.
+    Ready {
+        /// Has the parent still something to do first?
+        wait: bool,
+    },
     /// It failed.
     Failed(Error),
 }
 
 /// What the parent answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromHost {
+    /// The child's number is in the journal. Said once, before anything else.
+    Known,
     /// A descriptor travels with this frame; more may come before the `Go`.
     Descriptor,
     /// Go on.

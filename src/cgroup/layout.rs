@@ -108,7 +108,7 @@ impl Layout {
     /// That of any process.
     pub fn of(pid: Option<Pid>) -> Layout {
         let who = pid.map_or_else(|| "self".to_string(), |pid| pid.to_string());
-        let read = |file: String| std::fs::read_to_string(file).unwrap_or_default();
+        let read = |file: String| crate::sys::fs::read_text(file).unwrap_or_default();
         Layout::parse(&read("/proc/self/mountinfo".into()), &read(format!("/proc/{who}/cgroup")))
     }
 
@@ -164,6 +164,9 @@ fn is_flag(option: &str) -> bool {
 
 /// The kernel writes space, tab, newline and backslash as three octal digits.
 fn unescape(field: &str) -> String {
+    if !field.contains('\\') {
+        return field.to_string();
+    }
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
         .fold(field.to_string(), |text, (code, plain)| text.replace(code, plain))

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// When a mount fails.
 pub(super) fn mount(at: BorrowedFd<'_>, options: &Options, own: &[PathBuf]) -> Result<()> {
-    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let text = sys::fs::read_text("/proc/self/cgroup").unwrap_or_default();
     let hierarchies = hierarchies(&text);
     let attr = options.set | options.deep_set;
     if is_hosts_namespace() {

@@ -229,6 +229,13 @@ pub struct Socket {
 /// A message of the kernel's: its type, and what is behind the header.
 pub type Answer = (u16, Vec<u8>);
 
+/// A socket that another process of ours has opened.
+impl From<OwnedFd> for Socket {
+    fn from(fd: OwnedFd) -> Socket {
+        Socket { fd, next: 1 }
+    }
+}
+
 impl Socket {
     /// Opens one to the network namespace in which the process is now; it stays with that one.
     ///
@@ -237,7 +244,12 @@ impl Socket {
     pub fn open(family: Family) -> Result<Socket> {
         let fd = sys::socket(family)?;
         sys::explain_errors(fd.as_fd())?;
-        Ok(Socket { fd, next: 1 })
+        Ok(fd.into())
+    }
+
+    /// The descriptor, to be given away.
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
     }
 
     /// Has the kernel do all of it. A request that fails does not keep it from trying the next ones (nf_tables,

@@ -22,7 +22,7 @@ pub fn bridge(state: &State) -> String {
 pub fn links(state: &State) -> Result<()> {
     let lease = super::lease(state, "trial", true, |_| Ok(()))?;
     super::build_private(&lease, || sys::process::unshare(CloneFlags::CLONE_NEWNET))?;
-    super::configure(&lease)
+    super::configure(super::socket()?, &lease)
 }
 
 /// Our nftables table, in the caller's network namespace.

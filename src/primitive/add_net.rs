@@ -5,7 +5,7 @@
 //! whose far end is born inside; and the child gives it an address.
 
 use super::{Lack, Lesson, Need, Primitive};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mounts;
 use crate::net::{self, Lease};
 use crate::observe::Fact;
@@ -77,7 +77,8 @@ impl Primitive for AddNet {
         if !lease.is_ensured() {
             return net::ensure_shared(lease, &mut host.notes);
         }
-        net::connect(lease, child)
+        let inside = host.given.take().ok_or_else(|| Error::new("no socket came from the new network namespace"))?;
+        net::connect(lease, child, inside)
     }
 
     fn inside(&self, guest: &mut Guest) -> Result<()> {
@@ -90,8 +91,9 @@ impl Primitive for AddNet {
             Some(lease) => {
                 guest.outside_meanwhile()?;
                 unshare()?;
-                guest.outside()?;
-                net::configure(lease)?;
+                // The socket belongs to the new namespace: with it the parent does the work in there, too, while the
+                // child goes on to the file systems.
+                guest.outside_meanwhile_with(net::socket()?.as_fd())?;
             }
         }
         own_sysfs(guest)
@@ -131,7 +133,7 @@ fn build_private(guest: &mut Guest, lease: &Lease) -> Result<()> {
     unshare()?;
     guest.outside()?;
     net::build_private(lease, unshare)?;
-    net::configure(lease)
+    net::configure(net::socket()?, lease)
 }
 
 /// A sysfs shows the network namespace in which it was mounted: without one of its own, /sys/class/net would go on

@@ -250,6 +250,17 @@ pub fn readlink(link: BorrowedFd<'_>) -> Result<std::path::PathBuf> {
         .map_err(|e| crate::error::Error::call(format!("readlinkat({}, \"\")", link.as_raw_fd()), e))
 }
 
+/// The text of a small file of the kernel's (in /proc, say). Such a file says that its size is zero, so the standard
+/// library would begin with 32 bytes and double them; the kernel writes the whole text anew for some of these reads.
+///
+/// # Errors
+/// As open(2) and read(2).
+pub fn read_text(file: impl AsRef<Path>) -> std::io::Result<String> {
+    let mut text = String::with_capacity(4096);
+    std::io::Read::read_to_string(&mut std::fs::File::open(file)?, &mut text)?;
+    Ok(text)
+}
+
 /// fstat(2).
 ///
 /// # Errors
