@@ -7,7 +7,7 @@ pub mod devices;
 mod disk;
 mod end;
 mod facts;
-mod layout;
+pub mod layout;
 mod place;
 mod units;
 mod v1;
