@@ -56,7 +56,7 @@ fn commands() -> Vec<String> {
 /// Why a command cannot be run in a test.
 fn cannot_run(command: &str) -> Option<&'static str> {
     match command {
-        c if c == "cargo test" => Some("it is what is running"),
+        "cargo test" => Some("it is what is running"),
         c if c.contains(" -it ") => Some("it is for a terminal"),
         c if c.contains("./debian") => Some("its root filesystem is the reader's"),
         _ => None,
