@@ -1,16 +1,23 @@
 //! Crash-only: what a start is going to leave on the machine is written down before it is made, in a file that its
 //! process holds locked. A kill -9 frees the lock; whoever comes next finds the file unlocked, and takes back what it
 //! lists with the primitives' own `undo`.
+//!
+//! There are two locks, because there are two processes. The record lock (fcntl(2)) is the parent's alone: fork does not
+//! hand it on. The file's lock (flock(2)) is the child's too, until execve closes its descriptor. So a sweeper knows by
+//! the first that the parent is dead, and by the second that no half-made child is still at work: such a one finds
+//! its socket closed when it next asks, and ends.
 
 use crate::error::{Error, Result};
 use crate::primitive::LIST;
 use crate::state::{State, make_private};
+use nix::fcntl::FcntlArg;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// A process, known by number and start time, so that a reused number is not mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +84,7 @@ impl Journal {
             match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
                     file.lock().map_err(|e| Error::io(format!("flock({})", path.display()), &e))?;
+                    mark_alive(&file).map_err(|e| Error::call(format!("fcntl({}, F_SETLK)", path.display()), e))?;
                     // Between open and lock a sweeper may have taken the empty file for a dead one's: start again.
                     if file.metadata().is_ok_and(|m| m.nlink() > 0) {
                         return Ok((Journal { file, path }, id));
@@ -134,9 +142,8 @@ pub fn sweep(state: &State, thorough: Thorough) -> Vec<String> {
     for entry in entries.flatten().take(limit) {
         let path = entry.path();
         let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => continue,
+        if mark_alive(&file).is_err() || !child_is_gone(&file) {
+            continue;
         }
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         // An empty journal: its start had made nothing yet.
@@ -151,6 +158,25 @@ pub fn sweep(state: &State, thorough: Thorough) -> Vec<String> {
         Journal { file, path }.remove();
     }
     swept
+}
+
+/// Takes the record lock: "the process that wrote this journal lives". Fails while another one has it.
+fn mark_alive(file: &File) -> nix::Result<()> {
+    let whole =
+        libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
+    nix::fcntl::fcntl(file, FcntlArg::F_SETLK(&whole)).map(drop)
+}
+
+/// Waits until no child of a dead parent is in the middle of its set-up: milliseconds, if at all.
+fn child_is_gone(file: &File) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return true,
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Ends what still runs, then every primitive's `undo`, last first. Goes on after an error and returns the first one.

@@ -6,6 +6,7 @@ mod cli; // the command line
 mod doctor; // what this machine can do
 mod error; // call => errno, why, hint
 mod foreground; // signals, terminal, exit code
+mod ids; // ranges of ids for containers of root's
 mod image; // where layers come from
 mod init; // --init: process 1 above the command
 mod journal; // what a crash would leave behind

@@ -5,6 +5,7 @@
 //! (CVE-2019-19921, CVE-2021-30465, CVE-2023-27561, CVE-2025-31133, CVE-2025-52565).
 
 mod cgroup;
+pub mod idmap;
 mod options;
 mod place;
 mod volume;
@@ -21,7 +22,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use oci_spec::runtime as oci;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes one mount of the spec and attaches it below `root`. What is missing of the way there is made, with the umask
 /// of the caller.
@@ -30,20 +31,37 @@ use std::path::Path;
 /// A source that is missing; a destination that leads out of the root or is of another kind than the source; an option
 /// that the file system does not know. The error names the mount.
 pub fn apply(root: BorrowedFd<'_>, mount: &oci::Mount) -> Result<()> {
+    apply_to(root, mount, None)
+}
+
+/// A mount of the type `cgroup`, in the container's cgroup namespace; `own` are its cgroups, by their paths on the host.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_cgroup(root: BorrowedFd<'_>, mount: &oci::Mount, own: &[PathBuf]) -> Result<()> {
+    let options = options(mount.options().as_deref().unwrap_or_default());
+    target(root, mount.destination(), Kind::Directory)
+        .and_then(|at| cgroup::mount(at.as_fd(), &options, own))
+        .map_err(|e| named(e, mount, "cgroup"))
+}
+
+/// As [`apply`]; with a copy of the source that somebody else has made ([`copy_source`]).
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_to(root: BorrowedFd<'_>, mount: &oci::Mount, source: Option<OwnedFd>) -> Result<()> {
     let options = options(mount.options().as_deref().unwrap_or_default());
     let kind = mount.typ().as_deref().unwrap_or("none");
     let made = match kind {
-        _ if options.bind.is_some() || kind == "bind" => {
-            bind(mount, &options).and_then(|tree| attach_bind(root, mount, tree))
-        }
+        _ if is_bind(mount) => source
+            .map_or_else(|| clone_source(mount, &options), Ok)
+            .and_then(|tree| bind(&options, tree))
+            .and_then(|tree| attach_bind(root, mount, tree)),
         "none" => Err(Error::new("it has neither a type nor the option bind or rbind")),
         // What the world knows about processes and devices must stand where it is looked for: behind a link it could be
         // made to stand elsewhere, and a mask meant for it would miss (CVE-2019-19921, CVE-2023-27561).
         "proc" | "sysfs" => file_system(kind, mount, &options)
             .and_then(|fs| sys::mount::attach(fs.as_fd(), ordinary_directory(root, mount.destination())?.as_fd())),
-        "cgroup" => {
-            target(root, mount.destination(), Kind::Directory).and_then(|at| cgroup::mount(at.as_fd(), &options))
-        }
         _ => file_system(kind, mount, &options).and_then(|fs| attach_directory(root, mount, &fs)),
     };
     made.map_err(|e| named(e, mount, kind))
@@ -86,8 +104,25 @@ fn file_system(kind: &str, mount: &oci::Mount, options: &Options) -> Result<Owne
     Ok(fs)
 }
 
-/// A copy of a part of the host's tree, detached, with its own attributes.
-fn bind(mount: &oci::Mount, options: &Options) -> Result<OwnedFd> {
+/// Does this mount show a part of the host's tree?
+pub fn is_bind(mount: &oci::Mount) -> bool {
+    mount.typ().as_deref() == Some("bind")
+        || mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind")
+}
+
+/// A detached copy of what a bind mount shows, for [`apply_to`]: made by one who can reach it.
+///
+/// # Errors
+/// As [`apply`].
+pub fn copy_source(mount: &oci::Mount) -> Result<OwnedFd> {
+    let options = options(mount.options().as_deref().unwrap_or_default());
+    let tree = clone_source(mount, &options).map_err(|e| named(e, mount, "bind"))?;
+    idmap::cut_off(&tree)?;
+    Ok(tree)
+}
+
+/// A copy of a part of the host's tree, detached.
+fn clone_source(mount: &oci::Mount, options: &Options) -> Result<OwnedFd> {
     let Some(source) = mount.source() else { return Err(Error::new("a bind mount without a source")) };
     if let Some(unknown) = options.data.first() {
         return Err(Error::new(format!("a bind mount has no option {unknown}"))
@@ -96,7 +131,7 @@ fn bind(mount: &oci::Mount, options: &Options) -> Result<OwnedFd> {
     }
     // A type "bind" without either word is what docker and mount(8) call bind: this mount alone.
     let recursive = options.bind.unwrap_or(false);
-    let tree = sys::mount::clone_tree(AT_FDCWD, source, recursive).map_err(|e| {
+    sys::mount::clone_tree(AT_FDCWD, source, recursive).map_err(|e| {
         e.explain(
             Errno::ENOENT,
             &format!("there is no {} on the host", source.display()),
@@ -112,7 +147,11 @@ fn bind(mount: &oci::Mount, options: &Options) -> Result<OwnedFd> {
             "there are mounts below it, and a user namespace must not look under them; or it is an unbindable mount",
             "bind it with what is below: rbind",
         )
-    })?;
+    })
+}
+
+/// That copy with the attributes that the mount is to have.
+fn bind(options: &Options, tree: OwnedFd) -> Result<OwnedFd> {
     let (propagation, deep) = options.propagation.map_or((None, false), |(p, deep)| (Some(p), deep));
     let (above, below) = if deep { (None, propagation) } else { (propagation, None) };
     let none = Attr::default();

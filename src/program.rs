@@ -197,13 +197,15 @@ fn carriage_return(file: &Path) -> &'static str {
 pub fn cannot_execute(e: Error, file: &Path) -> Error {
     let shown = file.display();
     let e = match e.errno() {
-        Some(Errno::EISDIR) => e.why(format!("{shown} is a directory")),
+        Some(Errno::EISDIR) => e.why(format!("{shown} is a directory")).hint("name a program in it"),
         Some(Errno::EACCES) => e.why(format!(
             "{shown} is not executable (or not readable) for the container's user, or its file system is mounted noexec"
-        )),
+        ))
+        .hint(format!("chmod a+rx {shown}; or for a script: sh {shown}")),
         Some(Errno::ENOEXEC) => e.why(format!(
             "{shown} is a program for another processor, or a script without a first line such as #!/bin/sh"
-        )),
+        ))
+        .hint(format!("an image for this machine's architecture ({}); or for a script: sh {shown}", std::env::consts::ARCH)),
         Some(Errno::E2BIG) => e.why("the arguments and the environment are too long together (execve(2))"),
         Some(Errno::ETXTBSY) => e.why(format!("somebody has {shown} open for writing")),
         Some(Errno::EPERM) => {

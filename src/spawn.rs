@@ -75,7 +75,7 @@ pub struct Guest<'a> {
     /// Mounts made by earlier primitives, still detached, which `pivot-root` attaches: where they belong, and the mount.
     pub mounts: Vec<(PathBuf, OwnedFd)>,
     /// The root filesystem to be, once `stack-layers` has made it.
-    pub root: Option<PathBuf>,
+    pub root: Option<OwnedFd>,
     /// Has the child left the host's root?
     pub pivoted: bool,
     /// What the command's standard streams are to be.
@@ -92,6 +92,11 @@ impl Guest<'_> {
     /// Does this container have that primitive (or was it left out, or skipped)?
     pub fn has(&self, name: &str) -> bool {
         self.prefix.iter().any(|p| p.name() == name)
+    }
+
+    /// Does it see its files through id-mapped mounts, which the parent hands over ([`crate::mounts::idmap`])?
+    pub fn shifted(&self) -> bool {
+        self.spec.shifted && self.has("map-user")
     }
 
     /// The parent's part of this primitive, now; returns when it is done, with what the parent handed over.
@@ -374,7 +379,12 @@ fn serve(
         wait_for_frame(job, wire)?;
         let Some((frame, fd)) = wire.receive_with::<FromGuest>()? else {
             // End of file: execve has closed the child's end, or the child is dead.
-            return if ready { Ok(terminal) } else { Err(died(pid)) };
+            if ready {
+                return Ok(terminal);
+            }
+            // From here on the number is nobody's, or somebody else's.
+            host.child = None;
+            return Err(died(pid));
         };
         match frame {
             FromGuest::Enter(number) => current = number,

@@ -20,6 +20,9 @@ pub struct Spec {
     pub oci: oci::Spec,
     /// Where its root filesystem comes from.
     pub root: Root,
+    /// Is the container's root a stranger to whoever owns its layers and directories (root gave it a range of ids)? Then
+    /// it sees them through id-mapped mounts.
+    pub shifted: bool,
     /// How it is wired.
     pub network: Network,
     /// Which system calls it may make.

@@ -4,9 +4,9 @@
 
 use super::{Lesson, Primitive};
 use crate::error::{Error, Result};
-use crate::mounts;
+use crate::mounts::{self, idmap};
 use crate::observe::Fact;
-use crate::spawn::Guest;
+use crate::spawn::{Guest, Host};
 use crate::spec::{Root, Spec};
 use crate::sys;
 use crate::sys::fs::{Links, Node};
@@ -42,6 +42,20 @@ impl Primitive for PivotRoot {
         spec.namespace(LinuxNamespaceType::Mount)
     }
 
+    /// For a container whose ids are not ours: its directory as its own, and what its volumes show. The way there may be
+    /// open to us alone.
+    fn outside(&self, host: &mut Host) -> Result<()> {
+        if host.made.directory.is_none() {
+            let userns = idmap::userns_of(host.child()?)?;
+            let (dir, _) = directory(host.spec)?;
+            host.hand_over.push(idmap::of(&userns, dir, true).map_err(|e| missing_rootfs(e, dir))?);
+        }
+        for mount in host.spec.mounts().iter().filter(|m| mounts::is_bind(m)) {
+            host.hand_over.push(mounts::copy_source(mount)?);
+        }
+        Ok(())
+    }
+
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         if !guest.has("private-mounts") {
             return Err(Error::new("pivot_root(2) needs a mount namespace")
@@ -50,10 +64,15 @@ impl Primitive for PivotRoot {
                 )
                 .hint("leave `private-mounts` in"));
         }
-        let root = new_root(guest)?;
+        let mut handed_over = if guest.shifted() { guest.outside()? } else { vec![] }.into_iter();
+        let root = match guest.root.take() {
+            Some(stacked) => stacked,
+            None if guest.shifted() => shifted_root(guest, handed_over.next())?,
+            None => own_root(guest)?,
+        };
         // What is made here has exactly the modes that are asked for.
         let umask = sys::fs::umask(0);
-        fill(guest, root.as_fd())?;
+        fill(guest, root.as_fd(), handed_over)?;
         sys::fs::umask(umask);
         sys::process::fchdir(root.as_fd())?;
         // The old root is stacked on the new one's own "/", so no directory is needed to put it, and goes at once.
@@ -86,24 +105,34 @@ fn enter_working_directory(spec: &Spec) -> Result<()> {
     crate::workdir::enter(root.as_fd(), process.cwd())
 }
 
-/// The new root, as a mount that is attached somewhere (pivot_root wants a mount point).
-fn new_root(guest: &mut Guest) -> Result<OwnedFd> {
-    let open = |dir: &Path| sys::fs::open(dir, OFlag::O_PATH | OFlag::O_DIRECTORY, 0);
-    if let Some(merged) = &guest.root {
-        return open(merged);
-    }
-    let (dir, read_only) = match &guest.spec.root {
-        Root::Directory(dir) => (dir.clone(), false),
+/// Where nothing was stacked: the root filesystem's directory, and whether it may only be read.
+fn directory(spec: &Spec) -> Result<(&Path, bool)> {
+    match &spec.root {
+        Root::Directory(dir) => Ok((dir, false)),
         // `--without stack-layers`: there is only the image, and the image is read-only.
         Root::Layers(layers) => {
-            let top = layers.first().ok_or_else(|| Error::new("the image has no layers"))?;
-            (top.clone(), true)
+            layers.first().map(|top| (top.as_path(), true)).ok_or_else(|| Error::new("the image has no layers"))
         }
-    };
-    let tree = sys::mount::clone_tree(AT_FDCWD, &dir, true).map_err(|e| missing_rootfs(e, &dir))?;
-    let at = open(&dir).map_err(|e| missing_rootfs(e, &dir))?;
+    }
+}
+
+/// The new root, as a mount that is attached somewhere (pivot_root wants a mount point).
+fn own_root(guest: &Guest) -> Result<OwnedFd> {
+    let (dir, read_only) = directory(guest.spec)?;
+    let tree = sys::mount::clone_tree(AT_FDCWD, dir, true).map_err(|e| missing_rootfs(e, dir))?;
+    let at = sys::fs::open(dir, OFlag::O_PATH | OFlag::O_DIRECTORY, 0).map_err(|e| missing_rootfs(e, dir))?;
     sys::mount::attach(tree.as_fd(), at.as_fd())?;
     if read_only {
+        sys::mount::set_attr(tree.as_fd(), Attr::RDONLY, Attr::default(), false)?;
+    }
+    Ok(tree)
+}
+
+/// The same, for a container whose ids are not the directory's owner's.
+fn shifted_root(guest: &Guest, handed_over: Option<OwnedFd>) -> Result<OwnedFd> {
+    let tree = handed_over.ok_or_else(|| Error::new("the parent has handed over no root"))?;
+    idmap::attach_aside(&tree)?;
+    if directory(guest.spec)?.1 {
         sys::mount::set_attr(tree.as_fd(), Attr::RDONLY, Attr::default(), false)?;
     }
     Ok(tree)
@@ -119,9 +148,10 @@ fn missing_rootfs(e: Error, dir: &Path) -> Error {
 }
 
 /// All mounts of the spec, in its order (a later one may lie below an earlier one), then devices and /etc.
-fn fill(guest: &mut Guest, root: BorrowedFd<'_>) -> Result<()> {
+fn fill(guest: &mut Guest, root: BorrowedFd<'_>, mut handed_over: impl Iterator<Item = OwnedFd>) -> Result<()> {
     let spec = guest.spec;
     for mount in spec.mounts() {
+        let source = if mounts::is_bind(mount) { handed_over.next() } else { None };
         let destination = mount.destination();
         let made = guest.mounts.iter().position(|(at, _)| at == destination);
         if let Some(made) = made {
@@ -129,14 +159,17 @@ fn fill(guest: &mut Guest, root: BorrowedFd<'_>) -> Result<()> {
             // Behind a link /proc would be somewhere else, and the masks would miss it (CVE-2019-19921).
             let at = mounts::ordinary_directory(root, destination)?;
             sys::mount::attach(made.as_fd(), at.as_fd())?;
-        } else if destination == Path::new("/dev") {
+        } else if destination == Path::new("/dev") && !mounts::is_bind(mount) {
             make_dev(guest, mount, root)?;
-        } else if mount.typ().as_deref() == Some("cgroup") && !guest.has("join-cgroup") {
+        } else if mount.typ().as_deref() == Some("cgroup") {
             // Without a cgroup of its own there is nothing to show but the host's.
+            if guest.has("join-cgroup") {
+                mounts::apply_cgroup(root, mount, &guest.made.cgroups)?;
+            }
         } else if let Some(hosts) = hosts_own(guest, mount) {
             mounts::apply(root, &hosts)?;
         } else {
-            mounts::apply(root, mount)?;
+            mounts::apply_to(root, mount, source)?;
         }
     }
     write_etc(guest, root)

@@ -4,6 +4,7 @@
 use super::{Lack, Lesson, Need, Primitive};
 use crate::error::{Error, Result};
 use crate::journal::Made;
+use crate::mounts::idmap;
 use crate::observe::Fact;
 use crate::remove::remove_tree;
 use crate::spawn::{Guest, Host};
@@ -16,7 +17,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use nix::sys::statfs::{FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -73,11 +74,28 @@ impl Primitive for StackLayers {
                 .hint("leave `private-mounts` in"));
         }
         let (Root::Layers(layers), Some(directory)) = (&guest.spec.root, &guest.made.directory) else { return Ok(()) };
+        if guest.shifted() {
+            let handed_over = guest.outside()?;
+            guest.root =
+                Some(mount_shifted(&handed_over, &flags(guest.spec)).map_err(|e| explain(e, directory, layers, true))?);
+            return Ok(());
+        }
         if guest.spec.userns() {
             own_upper(directory)?;
         }
         mount(directory, layers, &flags(guest.spec)).map_err(|e| explain(e, directory, layers, guest.spec.userns()))?;
-        guest.root = Some(directory.join("merged"));
+        let merged = sys::fs::open(&directory.join("merged"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+        guest.root = Some(merged);
+        Ok(())
+    }
+
+    /// For a container whose ids are not ours: its directory and the layers, as its own.
+    fn outside(&self, host: &mut Host) -> Result<()> {
+        let (Root::Layers(layers), Some(directory)) = (&host.spec.root, &host.made.directory) else { return Ok(()) };
+        let userns = idmap::userns_of(host.child()?)?;
+        for dir in [directory].into_iter().chain(layers) {
+            host.hand_over.push(idmap::of(&userns, dir, false)?);
+        }
         Ok(())
     }
 
@@ -115,6 +133,27 @@ fn make_directories(containers: &Path, directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The container's directory and its layers have come as id-mapped mounts. One place is enough to attach them: the
+/// layers find theirs in the directory.
+fn mount_shifted(handed_over: &[OwnedFd], flags: &str) -> Result<OwnedFd> {
+    let Some((directory, layers)) = handed_over.split_first() else {
+        return Err(Error::new("the parent has handed over no layers"));
+    };
+    idmap::attach_aside(directory)?;
+    let at = |name: &str| sys::fs::open_at(directory.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY, 0);
+    sys::fs::mkdir_at(directory.as_fd(), Path::new("l"), 0o700)?;
+    for (number, layer) in layers.iter().enumerate() {
+        let name = format!("l/{number}");
+        sys::fs::mkdir_at(directory.as_fd(), Path::new(&name), 0o700)?;
+        sys::mount::attach(layer.as_fd(), at(&name)?.as_fd())?;
+    }
+    let back = sys::fs::open(Path::new("."), OFlag::O_PATH | OFlag::O_DIRECTORY, 0).ok();
+    sys::process::fchdir(directory.as_fd())?;
+    mount_short(layers.len(), flags)?;
+    go_back(back)?;
+    at("merged")
+}
+
 /// With `--userns keep-id` whoever made the directories is not the container's root; but the root of a container is.
 fn own_upper(directory: &Path) -> Result<()> {
     let upper = directory.join("upper");
@@ -143,10 +182,9 @@ fn flags(spec: &Spec) -> String {
 const LONGEST: usize = 4095;
 
 fn mount(directory: &Path, layers: &[PathBuf], flags: &str) -> Result<()> {
-    let upper_and_work =
-        |base: &Path| format!("upperdir={},workdir={}", base.join("upper").display(), base.join("work").display());
     let names: Vec<_> = layers.iter().map(|l| l.display().to_string()).collect();
-    let options = format!("lowerdir={},{}{flags}", names.join(":"), upper_and_work(directory));
+    let own = directory.display();
+    let options = format!("lowerdir={},upperdir={own}/upper,workdir={own}/work{flags}", names.join(":"));
     // Three characters mean something to the parser of options, and what is no UTF-8 does not survive as text.
     let plain = layers.iter().map(PathBuf::as_path).chain([directory]).all(is_plain);
     if plain && options.len() <= LONGEST {
@@ -165,9 +203,18 @@ fn mount(directory: &Path, layers: &[PathBuf], flags: &str) -> Result<()> {
     for (number, layer) in layers.iter().enumerate() {
         sys::fs::symlink_at(layer, AT_FDCWD, Path::new(&format!("l/{number}")))?;
     }
-    let names: Vec<_> = (0..layers.len()).map(|n| format!("l/{n}")).collect();
-    let options = format!("lowerdir={},{}{flags}", names.join(":"), upper_and_work(Path::new("")));
-    sys::mount::mount("overlay", Path::new("merged"), Some("overlay"), MsFlags::empty(), Some(&options))?;
+    mount_short(layers.len(), flags)?;
+    go_back(back)
+}
+
+/// In the container's own directory, with its layers below `l`.
+fn mount_short(layers: usize, flags: &str) -> Result<()> {
+    let names: Vec<_> = (0..layers).map(|n| format!("l/{n}")).collect();
+    let options = format!("lowerdir={},upperdir=upper,workdir=work{flags}", names.join(":"));
+    sys::mount::mount("overlay", Path::new("merged"), Some("overlay"), MsFlags::empty(), Some(&options))
+}
+
+fn go_back(back: Option<OwnedFd>) -> Result<()> {
     back.map_or_else(|| sys::process::chdir(Path::new("/")), |back| sys::process::fchdir(back.as_fd()))
 }
 
@@ -260,6 +307,12 @@ fn probe_overlay(spec: &Spec) -> std::result::Result<(), Lack> {
         return Err(Lack {
             reason: "this kernel has no overlayfs".into(),
             remedy: "modprobe overlay, or a kernel with CONFIG_OVERLAY_FS; --rootfs DIR needs none".into(),
+        });
+    }
+    if spec.shifted && version(release).is_some_and(|v| v < (5, 19)) {
+        return Err(Lack {
+            reason: format!("before Linux 5.19 an overlay takes no id-mapped layers, and this is {release}"),
+            remedy: "a newer kernel, or --userns host; --rootfs DIR needs none".into(),
         });
     }
     if spec.userns() && version(release).is_some_and(|v| v < (5, 11)) {

@@ -67,14 +67,22 @@ pub enum Purpose {
 /// Any flag that cannot be understood or met, named.
 pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec> {
     let root = root(options, purpose, state)?;
-    let userns = super::userns::decide(options)?;
+    let userns = super::userns::decide(options, state)?;
     let network = network(options)?;
     let caps = crate::caps::resolve(&options.cap_add, &options.cap_drop, options.privileged)?;
     let bounding = caps.bounding().as_ref().map_or(crate::caps::Set::EMPTY, Into::into);
     let security = super::security::parse(options, bounding)?;
     let mut mounts = default_mounts(options, userns.is_some(), &network)?;
     mounts.extend(root.image.iter().flat_map(|i| i.mounts.clone()));
-    mounts.extend(volumes(options)?);
+    for volume in volumes(options)? {
+        // docker's: a volume over one of the usual mounts takes its place, below what is mounted there later (/dev/pts).
+        // What stands at /proc is not to be had.
+        let usual = |m: &&mut oci::Mount| m.destination() == volume.destination() && m.typ().as_deref() != Some("proc");
+        match mounts.iter_mut().find(usual) {
+            Some(usual) => *usual = volume,
+            None => mounts.push(volume),
+        }
+    }
     let mut linux = oci::Linux::default();
     linux
         .set_namespaces(Some(namespaces(&network, userns.is_some())))
@@ -82,6 +90,7 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
         .set_devices(Some(super::devices::parse(options, userns.is_some())?))
         .set_masked_paths(Some(if security.masked { strings(&MASKED) } else { vec![] }))
         .set_readonly_paths(Some(if security.masked { strings(&READ_ONLY) } else { vec![] }));
+    let shifted = userns.as_ref().is_some_and(|maps| maps.shifted);
     if let Some(map) = userns {
         linux.set_uid_mappings(Some(map.uids)).set_gid_mappings(Some(map.gids));
     }
@@ -101,6 +110,7 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
     Ok(Spec {
         oci: spec,
         root: root.root,
+        shifted,
         network,
         seccomp: security.seccomp,
         resolv_conf,

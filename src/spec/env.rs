@@ -82,8 +82,10 @@ fn argument(arg: &str, caller: impl Fn(&str) -> Option<String>) -> Result<Settin
 
 fn read_file(file: &Path, caller: impl Fn(&str) -> Option<String>) -> Result<Vec<String>> {
     let shown = file.display();
-    let bytes = std::fs::read(file).map_err(|e| Error::io(format!("open({shown}) for --env-file"), &e))?;
     let hint = "one NAME=VALUE or NAME to a line; # begins a comment; quotes are part of the value";
+    let bytes = std::fs::read(file).map_err(|e| {
+        Error::io(format!("open({shown}) for --env-file"), &e).hint(format!("--env-file takes a readable file: {hint}"))
+    })?;
     parse_file(&bytes, caller)
         .map_err(|(line, why)| Error::new(format!("--env-file {shown}, line {line}: {why}")).hint(hint))
 }

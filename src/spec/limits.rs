@@ -62,7 +62,9 @@ fn memory(options: &Options, stage: bool) -> Result<Option<oci::LinuxMemory>> {
         None => limit.saturating_mul(2),
     };
     if swap != -1 && swap != 0 && swap < limit {
-        return Err(Error::new(format!("--memory-swap {swap}: less than --memory {limit}"))
+        // As they were typed: whoever reads it looks for that.
+        let typed = options.memory_swap.as_deref().unwrap_or_default();
+        return Err(Error::new(format!("--memory-swap {typed}: less than --memory {text}"))
             .why("it is memory and swap together")
             .hint("--memory-swap -1 (unlimited), or at least as much as --memory"));
     }

@@ -2,6 +2,8 @@
 
 use super::build::Options;
 use crate::error::{Error, Result};
+use crate::ids;
+use crate::state::State;
 use nix::unistd::{getegid, geteuid};
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
 
@@ -12,16 +14,23 @@ pub struct Maps {
     pub uids: Vec<LinuxIdMapping>,
     /// For groups.
     pub gids: Vec<LinuxIdMapping>,
+    /// Is the container's root a stranger to the files of whoever starts it? Then its layers must be id-mapped.
+    pub shifted: bool,
 }
 
 /// How many ids a container gets when it can have its own.
 const RANGE: u32 = 65536;
 
+/// Where root's containers have their ids when /etc/subuid does not say: above the ranges that useradd(8) gives out and
+/// systemd's for its own containers, and ending below what systemd calls the foreign ids
+/// (systemd.io/UIDS-GIDS).
+const OURS: (u32, u32) = (0x7000_0000, 0x0ffe_0000);
+
 /// None: no user namespace (root, and none asked for).
 ///
 /// # Errors
 /// An unknown mode; `host` without being root; ranges that are not there.
-pub fn decide(options: &Options) -> Result<Option<Maps>> {
+pub fn decide(options: &Options, state: &State) -> Result<Option<Maps>> {
     let root = capable();
     match options.userns.as_deref() {
         None if root => Ok(None),
@@ -29,7 +38,7 @@ pub fn decide(options: &Options) -> Result<Option<Maps>> {
         Some("host") => Err(Error::new("--userns host: that takes root")
             .why("without a user namespace of one's own, an ordinary user may make no other namespace")
             .hint("leave --userns out, or run as root")),
-        Some("auto") | None if root => automatic().map(Some),
+        Some("auto") | None if root => automatic(state).map(Some),
         Some("auto") | None => Ok(Some(rootless())),
         Some("keep-id") if root => Err(Error::new("--userns keep-id: that is for ordinary users")
             .why("it gives the container's processes your own id, and root's is 0 already")
@@ -59,8 +68,9 @@ pub fn rootless() -> Maps {
         (Some(users), Some(groups)) if has_helpers() => Maps {
             uids: vec![one(0, uid, 1), one(1, users.0, users.1)],
             gids: vec![one(0, gid, 1), one(1, groups.0, groups.1)],
+            shifted: false,
         },
-        _ => Maps { uids: vec![one(0, uid, 1)], gids: vec![one(0, gid, 1)] },
+        _ => Maps { uids: vec![one(0, uid, 1)], gids: vec![one(0, gid, 1)], shifted: false },
     }
 }
 
@@ -74,7 +84,7 @@ fn keep_id(options: &Options) -> Result<Maps> {
             .hint("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, and install newuidmap (package uidmap)"));
     };
     let _ = options;
-    Ok(Maps { uids: around(uid, users), gids: around(gid, groups) })
+    Ok(Maps { uids: around(uid, users), gids: around(gid, groups), shifted: false })
 }
 
 fn around(own: u32, (first, count): (u32, u32)) -> Vec<LinuxIdMapping> {
@@ -90,12 +100,14 @@ fn around(own: u32, (first, count): (u32, u32)) -> Vec<LinuxIdMapping> {
     map
 }
 
-/// Root gives a container a range that nobody else has: the one of `containers` in /etc/subuid (podman's name for it),
-/// else one well above ordinary users' ranges.
-fn automatic() -> Result<Maps> {
-    let named = |file: &str| named_range(file, "containers").filter(|r| r.1 >= RANGE).unwrap_or((0x7000_0000, RANGE));
-    let (users, groups) = (named("/etc/subuid"), named("/etc/subgid"));
-    Ok(Maps { uids: vec![one(0, users.0, RANGE)], gids: vec![one(0, groups.0, RANGE)] })
+/// Root gives a container a range that no other has: one of those of `containers` in /etc/subuid and /etc/subgid
+/// (podman's name for it), else one of [`OURS`].
+fn automatic(state: &State) -> Result<Maps> {
+    let named = |file: &str| named_range(file, "containers").filter(|r| r.1 >= RANGE);
+    let (users, groups) = named("/etc/subuid").zip(named("/etc/subgid")).unwrap_or((OURS, OURS));
+    let offset = RANGE * ids::take(state, users.1.min(groups.1) / RANGE)?;
+    let part = |range: (u32, u32)| vec![one(0, range.0 + offset, RANGE)];
+    Ok(Maps { uids: part(users), gids: part(groups), shifted: true })
 }
 
 /// The largest range that a subuid(5) file gives to this user, by number or by name.
@@ -114,7 +126,9 @@ fn named_range(file: &str, name: &str) -> Option<(u32, u32)> {
 fn parse_range(line: &str, name: &str) -> Option<(u32, u32)> {
     let mut fields = line.trim().split(':');
     (fields.next() == Some(name)).then_some(())?;
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    let (first, count): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    // The last id of all is -1, which means "none" to the kernel.
+    Some((first, count.min(u32::MAX - first)))
 }
 
 /// Are newuidmap and newgidmap in PATH?
@@ -137,6 +151,7 @@ mod tests {
     #[test]
     fn ranges_are_found_by_name() {
         assert_eq!(parse_range("user:100000:65536", "user"), Some((100_000, 65536)));
+        assert_eq!(parse_range("containers:2147483647:4000000000", "containers"), Some((2147483647, 2147483648)));
         assert_eq!(parse_range("users:100000:65536", "user"), None);
         assert_eq!(parse_range("user:x:65536", "user"), None);
     }

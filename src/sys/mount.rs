@@ -296,18 +296,19 @@ pub fn change(
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP: through this (still detached) mount, files belong to the ids that the user
-/// namespace maps theirs to; on the disk nothing changes.
+/// namespace maps theirs to; on the disk nothing changes. Sets other attributes in the same call.
 ///
 /// # Errors
-/// EINVAL when the file system does not support it (ext4, xfs, btrfs, tmpfs since 6.3 do), EPERM without CAP_SYS_ADMIN
+/// EINVAL when the file system does not support it (ext4, xfs, btrfs do, tmpfs since 6.3), EPERM without CAP_SYS_ADMIN
 /// over the file system.
-pub fn set_idmap(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> Result<()> {
+pub fn set_idmap(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>, set: Attr) -> Result<()> {
     const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
     let (fd, ns) = (mount.as_raw_fd(), userns.as_raw_fd());
-    let attr = MountAttr { attr_set: MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: ns as u64 };
+    let attr = MountAttr { attr_set: MOUNT_ATTR_IDMAP | set.0, attr_clr: 0, propagation: 0, userns_fd: ns as u64 };
     let text = || {
+        let more = if set == Attr::default() { String::new() } else { format!("{}|", set.names()) };
         format!(
-            "mount_setattr({fd}, \"\", AT_EMPTY_PATH, {{attr_set=MOUNT_ATTR_IDMAP, attr_clr=0, propagation=0 /* MS_??? */, userns_fd={ns}}}, 32)"
+            "mount_setattr({fd}, \"\", AT_EMPTY_PATH, {{attr_set={more}MOUNT_ATTR_IDMAP, attr_clr=0, propagation=0 /* MS_??? */, userns_fd={ns}}}, 32)"
         )
     };
     call(text, || {

@@ -64,9 +64,14 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Is the long form of the slow tests wanted (BOXWRIGHT_LONG)?
-pub fn long() -> bool {
-    std::env::var_os("BOXWRIGHT_LONG").is_some()
+/// Slow tests have three lengths: short (BOXWRIGHT_SHORT, for a VM under emulation), usual, and long (BOXWRIGHT_LONG,
+/// which leaves nothing out).
+pub fn by_length<T>(short: T, usual: T, long: T) -> T {
+    match (std::env::var_os("BOXWRIGHT_SHORT"), std::env::var_os("BOXWRIGHT_LONG")) {
+        (_, Some(_)) => long,
+        (Some(_), None) => short,
+        (None, None) => usual,
+    }
 }
 
 /// Is this a machine with only cgroup v2?
@@ -96,6 +101,9 @@ pub struct World {
     program: PathBuf,
 }
 
+/// How long what goes by itself may take to go (the last bridge is kept for a second; a VM under emulation is slow).
+const SETTLE: Duration = Duration::from_secs(30);
+
 impl World {
     /// As whoever runs the tests. Root's worlds have a network namespace of their own, so that no test touches the
     /// host's links and rules.
@@ -109,9 +117,7 @@ impl World {
     }
 
     fn make(user: Option<u32>) -> World {
-        let name = format!("boxwright-tests-{}.lock", nix::unistd::geteuid());
-        let lock = File::create(std::env::temp_dir().join(name)).expect("the lock of the tests");
-        lock.lock().expect("flock");
+        let lock = the_lock();
         // Whatever a test leaves behind becomes a child of this process, and can be found.
         nix::sys::prctl::set_child_subreaper(true).expect("PR_SET_CHILD_SUBREAPER");
         if is_root() {
@@ -130,6 +136,12 @@ impl World {
             std::fs::copy(binary(), &program).expect("a copy of the program");
         }
         World { _lock: lock, dir, user, program }
+    }
+
+    /// The same world after one container, which has made what is made only once (the image's files, lists of leases).
+    pub fn used(self) -> World {
+        self.run(["full-run", "host", "true"]).exits(0);
+        self
     }
 
     /// The state directory (`--root`).
@@ -197,7 +209,7 @@ impl World {
     /// What there is on the machine, once what came before has settled: a network namespace, and the bridge with its
     /// last port, go some time after the command.
     pub fn inventory(&self) -> Inventory {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + SETTLE;
         let mut last = Inventory::take(&self.root());
         loop {
             std::thread::sleep(Duration::from_millis(100));
@@ -209,10 +221,10 @@ impl World {
         }
     }
 
-    /// Waits until the machine is again as it was, and fails with what differs if that takes longer than five seconds
+    /// Waits until the machine is again as it was, and fails with what differs if that takes too long
     /// (a network namespace goes some time after its last process).
     pub fn assert_unchanged(&self, before: &Inventory) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + SETTLE;
         loop {
             let difference = before.difference(&Inventory::take(&self.root()));
             if difference.is_empty() {
@@ -225,6 +237,24 @@ impl World {
         }
     }
 
+    /// At once after a boxwright command: no start is written down any more, no container's directory is there, and
+    /// nobody lives who should not. Quicker than an inventory, and stricter, because it does not wait.
+    pub fn assert_swept(&self) {
+        let names = |below: &str| -> Vec<String> {
+            let entries = std::fs::read_dir(self.root().join(below)).into_iter().flatten().flatten();
+            entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(names("run/journal"), [""; 0], "starts that were not swept");
+        assert_eq!(names("lib/containers"), [""; 0], "directories that were not swept");
+        let left: Vec<String> = inventory::descendants()
+            .into_iter()
+            .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok())
+            // The remover of the last bridge takes its time, and a zombie is dead.
+            .filter(|stat| !stat.contains("(boxwright-net)") && !stat.contains(") Z "))
+            .collect();
+        assert!(left.is_empty(), "processes that were not swept: {left:?}");
+    }
+
     /// Can this world's user make and limit groups here? `None` is yes; else why not.
     pub fn no_cgroups(&self) -> Option<String> {
         let report = self.run(["doctor", "--format", "json"]);
@@ -235,6 +265,16 @@ impl World {
         };
         checks.iter().find(bad).map(|c| format!("{}: {}", c["name"], c["found"]))
     }
+}
+
+/// The lock of all tests of one build: those of another have other processes, state and network namespaces.
+fn the_lock() -> File {
+    let mine = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lock");
+    // A test program that was copied elsewhere (into a VM) has no such directory.
+    let elsewhere = std::env::temp_dir().join(format!("boxwright-tests-{}.lock", nix::unistd::geteuid()));
+    let lock = File::create(mine).or_else(|_| File::create(elsewhere)).expect("the lock of the tests");
+    lock.lock().expect("flock");
+    lock
 }
 
 /// A child's end, if it comes in time.
