@@ -36,7 +36,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     init::main_if_init();
     cli::main().unwrap_or_else(|e| {
-        eprintln!("boxwright: {e}");
+        eprint!("{}", ui::error(&e.to_string()));
         ExitCode::from(e.exit)
     })
 }

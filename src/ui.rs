@@ -76,6 +76,20 @@ pub fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
+/// An error as it goes to stderr. On a terminal its reason is wrapped; never the way out, which may be there to be copied.
+pub fn error(message: &str) -> String {
+    let style = Style::of(&std::io::stderr());
+    if !std::io::stderr().is_terminal() {
+        return format!("boxwright: {message}\n");
+    }
+    let line = |line: &str| match (line.strip_prefix("  why: "), line.strip_prefix("  try: ")) {
+        (Some(why), _) => hang(&format!("  {} ", style.dim("why:")), wrap(why, style.width - 7)),
+        (_, Some(way_out)) => format!("  {} {}\n", style.dim("try:"), style.accent(way_out)),
+        _ => hang("", wrap(line, style.width)),
+    };
+    format!("{} {}", style.bad("boxwright:"), message.lines().map(line).collect::<String>())
+}
+
 /// The columns that a text takes, not counting colours.
 pub fn columns(text: &str) -> usize {
     let (mut count, mut escape) = (0, false);

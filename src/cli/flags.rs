@@ -38,45 +38,45 @@ use Takes::{Many, Nothing, One};
 
 #[rustfmt::skip]
 static FLAGS: [Flag; 40] = [
-    flag("userns", None, "map-user", One("MODE"), "User namespace: auto, host or keep-id [default: auto without root, host as root]"),
+    flag("userns", None, "map-user", One("MODE"), "auto, host or keep-id [default: host as root, else auto]"),
     flag("hostname", Some('h'), "set-hostname", One("NAME"), "Hostname in the container"),
     flag("domainname", None, "set-hostname", One("NAME"), "NIS domain name in the container"),
     flag("shm-size", None, "unshare-ipc", One("BYTES"), "Size of /dev/shm [default: 64m]"),
     flag("network", None, "add-net", One("MODE"), "none, host or bridge [default: bridge]"),
     flag("image", None, "stack-layers", One("REF"), "The image whose layers to stack [default: host]"),
     flag("rootfs", None, "stack-layers", One("DIR"), "A directory with a root filesystem, in place of an image"),
-    flag("volume", Some('v'), "pivot-root", Many("SRC:DST[:ro]"), "Bind a file or directory of the host"),
-    flag("mount", None, "pivot-root", Many("SPEC"), "Mount: type=bind|tmpfs,source=…,target=…[,readonly]"),
-    flag("tmpfs", None, "pivot-root", Many("DST[:OPTIONS]"), "Mount a tmpfs"),
+    flag("volume", Some('v'), "pivot-root", Many("SRC:DST"), "Bind SRC of the host at DST; SRC:DST:ro is read-only"),
+    flag("mount", None, "pivot-root", Many("SPEC"), "type=bind|tmpfs,source=…,target=…[,readonly]"),
+    flag("tmpfs", None, "pivot-root", Many("DST"), "Mount a tmpfs at DST; DST:size=1m sets options"),
     flag("read-only", None, "pivot-root", Nothing, "Mount the root filesystem read-only"),
-    flag("device", None, "pivot-root", Many("DEV[:DST][:rwm]"), "Give it a device of the host"),
-    flag("cpus", None, "limit-cpu", One("N"), "CPUs' worth of time (a stage's default: 0.5)"),
+    flag("device", None, "pivot-root", Many("DEV"), "Give it a device of the host; DEV:DST:rw renames it"),
+    flag("cpus", None, "limit-cpu", One("N"), "CPUs' worth of time [a stage's default: 0.5]"),
     flag("cpu-shares", Some('c'), "limit-cpu", One("N"), "Share of CPU time when it is short (1024 is normal)"),
     flag("cpuset-cpus", None, "limit-cpu", One("LIST"), "Which CPUs (0-2,5)"),
-    flag("memory", Some('m'), "limit-memory", One("BYTES"), "Memory (a stage's default: 64m)"),
+    flag("memory", Some('m'), "limit-memory", One("BYTES"), "Memory [a stage's default: 64m]"),
     flag("memory-swap", None, "limit-memory", One("BYTES"), "Memory and swap together; -1 is unlimited [default: twice --memory]"),
-    flag("pids-limit", None, "limit-pids", One("N"), "Number of processes; -1 is unlimited (a stage's default: 64)"),
-    flag("device-read-bps", None, "limit-io", Many("DEV:BYTES"), "Bytes a second read from a disk (a stage's default: 1 MB/s)"),
-    flag("device-write-bps", None, "limit-io", Many("DEV:BYTES"), "Bytes a second written to a disk (a stage's default: 1 MB/s)"),
+    flag("pids-limit", None, "limit-pids", One("N"), "Number of processes; -1 is unlimited [a stage's default: 64]"),
+    flag("device-read-bps", None, "limit-io", Many("DEV:N"), "Bytes a second read from a disk [a stage's default: 1 MB/s]"),
+    flag("device-write-bps", None, "limit-io", Many("DEV:N"), "Bytes a second written to a disk [a stage's default: 1 MB/s]"),
     flag("device-read-iops", None, "limit-io", Many("DEV:N"), "Operations a second read from a disk"),
     flag("device-write-iops", None, "limit-io", Many("DEV:N"), "Operations a second written to a disk"),
     flag("security-opt", None, "mask-paths", Many("OPT"), "seccomp=FILE|unconfined, no-new-privileges, systempaths=unconfined"),
     flag("privileged", None, "mask-paths", Nothing, "All capabilities and devices, nothing masked or filtered"),
     flag("cap-add", None, "drop-caps", Many("CAP"), "Keep a capability (or ALL)"),
     flag("cap-drop", None, "drop-caps", Many("CAP"), "Drop a capability (or ALL)"),
-    flag("user", Some('u'), "drop-caps", One("USER[:GROUP]"), "User (and group) in the container, name or number"),
+    flag("user", Some('u'), "drop-caps", One("USER"), "User in the container, name or number; USER:GROUP"),
     flag("group-add", None, "drop-caps", Many("GROUP"), "A supplementary group, name or number"),
-    flag("ulimit", None, "drop-caps", Many("NAME=SOFT[:HARD]"), "A resource limit"),
-    flag("oom-score-adj", None, "drop-caps", One("N"), "How readily the kernel kills it for memory (-1000 to 1000)"),
+    flag("ulimit", None, "drop-caps", Many("LIMIT"), "A resource limit: nofile=SOFT:HARD"),
+    flag("oom-score-adj", None, "drop-caps", One("N"), "How readily it is killed for memory (-1000 to 1000)"),
     flag("interactive", Some('i'), "full-run", Nothing, "Keep standard input open"),
     flag("tty", Some('t'), "full-run", Nothing, "Give it a terminal"),
-    flag("rm", None, "full-run", Nothing, "Remove it when it ends (always so for now: containers in the foreground are not kept)"),
-    flag("env", Some('e'), "full-run", Many("NAME[=VALUE]"), "Set an environment variable, or pass one on"),
+    flag("rm", None, "full-run", Nothing, "Remove it when it ends (always so, for now)"),
+    flag("env", Some('e'), "full-run", Many("NAME=VALUE"), "Set a variable; NAME alone passes it on"),
     flag("env-file", None, "full-run", Many("FILE"), "Environment variables from a file"),
     flag("workdir", Some('w'), "full-run", One("DIR"), "Working directory in the container"),
-    flag("entrypoint", None, "full-run", One("PROGRAM"), "The program, in place of the image's; the words are its arguments"),
+    flag("entrypoint", None, "full-run", One("PROGRAM"), "This program in place of the image's"),
     flag("init", None, "full-run", Nothing, "Run a small init as process 1, which reaps zombies"),
-    flag("report", None, "full-run", Nothing, "Print what each primitive changed, before the command runs"),
+    flag("report", None, "full-run", Nothing, "Print what each primitive changed"),
     flag("report-file", None, "full-run", One("FILE"), "Write the report there"),
 ];
 
@@ -88,7 +88,7 @@ pub fn add(mut command: Command, last: &str) -> Command {
         if flag.long == "image" && last == "full-run" {
             continue;
         }
-        let mut arg = Arg::new(flag.long).long(flag.long).help(flag.help).help_heading(heading(flag.primitive));
+        let mut arg = Arg::new(flag.long).long(flag.long).help(help(flag, last)).help_heading(heading(flag.primitive));
         if let Some(short) = flag.short {
             arg = arg.short(short);
         }
@@ -106,9 +106,19 @@ pub fn add(mut command: Command, last: &str) -> Command {
     command
 }
 
-/// Flags stand in the help under the primitive that they turn.
-fn heading(primitive: &'static str) -> &'static str {
-    if primitive == "full-run" { "Options" } else { primitive }
+/// full-run sets no limits by itself, so a stage's defaults are none of its business; a stage's are the defaults.
+fn help(flag: &Flag, last: &str) -> String {
+    const STAGES: &str = " [a stage's default:";
+    match flag.help.split_once(STAGES) {
+        Some((help, _)) if last == "full-run" => help.to_string(),
+        _ => flag.help.replace(STAGES, " [default:"),
+    }
+}
+
+/// Flags stand in the help under the primitive that they turn; those of the command itself come first, under clap's own
+/// "Options".
+fn heading(primitive: &'static str) -> Option<&'static str> {
+    (primitive != "full-run").then_some(primitive)
 }
 
 /// The flags that were typed. A flag that this command does not have is as if it had not been given.

@@ -16,10 +16,11 @@ pub fn command() -> Command {
         .defer(|c| {
             let c = stage::common(flags::add(c, "full-run"));
             c.disable_help_flag(true)
-                .arg(Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print help"))
+                .arg(Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print help").help_heading(None))
                 .arg(
                     Arg::new("words")
                         .value_name("IMAGE [COMMAND [ARG...]]")
+                        .help_heading(None)
                         .num_args(0..)
                         .trailing_var_arg(true)
                         .help("The image, and the command to run in it [default: host, and its shell]"),

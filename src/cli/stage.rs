@@ -24,14 +24,16 @@ pub fn command(primitive: &'static dyn Primitive) -> Command {
     Command::new(primitive.name()).about(primitive.summary()).defer(|c| {
         let name = c.get_name().to_string();
         let c = common(flags::add(c, &name)).disable_help_flag(true);
+        let help = Arg::new("help").long("help").action(ArgAction::Help).help("Print help").help_heading(None);
         c.after_help(format!("`boxwright explain {name}` tells what it is and why."))
-            .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Print help"))
+            .arg(help)
             .arg(switch("all", "Report every primitive, not only this stage's"))
-            .arg(switch("prove", "Measure the effect, and not only read the setting (exit code 1: it has none)"))
+            .arg(switch("prove", "Measure the effect, and do not only read the setting (exit code 1: it has none)"))
             .arg(Arg::new("report-file").long("report-file").value_name("FILE").help("Write the report there"))
             .arg(
                 Arg::new("command")
                     .value_name("COMMAND")
+                    .help_heading(None)
                     .num_args(0..)
                     .last(true)
                     .allow_hyphen_values(true)
@@ -42,7 +44,8 @@ pub fn command(primitive: &'static dyn Primitive) -> Command {
 
 /// What stages and full-run share besides the knobs.
 pub fn common(c: Command) -> Command {
-    c.arg(super::format_flag(&["text", "json"]).help("The report's format"))
+    c.next_help_heading("report")
+        .arg(super::format_flag(&["text", "json"]).help("The report's format"))
         .arg(switch("trace", "Print every kernel call of the set-up as it is made"))
         .arg(
             Arg::new("without")

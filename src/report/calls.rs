@@ -118,7 +118,9 @@ fn purpose(kind: &str, message: &str) -> String {
     let behind = |mark: &str| message.split_once(mark).and_then(|(_, rest)| rest.split('"').nth(1));
     match kind {
         "RTM_NEWLINK" => match (behind("IFLA_INFO_KIND}"), behind("IFLA_IFNAME}")) {
-            (None, None) if message.contains("ifi_flags=IFF_UP") => "up".into(),
+            (None, name) if message.contains("ifi_flags=IFF_UP") => {
+                format!("up {}", name.unwrap_or_default()).trim_end().into()
+            }
             (kind, name) => [kind, name].into_iter().flatten().collect::<Vec<_>>().join(" "),
         },
         "RTM_NEWADDR" => behind("inet_addr(").unwrap_or_default().into(),
@@ -270,7 +272,7 @@ mod tests {
     #[test]
     fn a_call_is_cut_between_its_arguments() {
         assert_eq!(cut_call("f(1, 2) = 0", 20), "f(1, 2) = 0");
-        assert_eq!(cut_call("move_mount(16, \"\", 20, \"\", A|B|C) = 0", 30), "move_mount(16, \"\", 20, \"\", …)");
+        assert_eq!(cut_call("move_mount(16, \"\", 20, \"\", A|B|C) = 0", 32), "move_mount(16, \"\", 20, \"\", …)");
         assert_eq!(cut_call("write(5<tasks>, \"a long text in it\", 1) = 1", 24), "write(5<tasks>, …)");
     }
 

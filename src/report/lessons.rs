@@ -81,13 +81,56 @@ pub fn explain(primitive: &'static dyn Primitive, style: Style) -> String {
     section("What", prose(lesson.what));
     section("Why", prose(lesson.why));
     section("What the kernel is asked", prose(lesson.kernel));
-    // Never wrapped: it is there to be copied.
-    section("By hand", lesson.by_hand.lines().map(str::to_string).collect());
+    section("By hand", lesson.by_hand.lines().flat_map(|line| commands(line, style.width - 2)).collect());
     section("With docker", prose(lesson.docker));
     section("What it changes", prose(&labels.join(", ")));
     section("What it needs", prose(&needs.join(", ")));
     section("Read on", prose(lesson.pages));
     out
+}
+
+/// A line for a shell, broken only where the copy of it does the same: behind `;` and `&&` a line may end, also within
+/// quotes; elsewhere only outside of them, with a backslash. A remark at the end goes above.
+fn commands(line: &str, width: usize) -> Vec<String> {
+    if columns(line) <= width {
+        return vec![line.to_string()];
+    }
+    if let Some((line, remark)) = line.split_once(" # ") {
+        return [format!("# {remark}")].into_iter().chain(commands(line.trim_end(), width)).collect();
+    }
+    let mut lines: Vec<String> = Vec::new();
+    let mut quoted = false;
+    for command in line.replace("; ", ";\n").replace("&& ", "&&\n").lines() {
+        match lines.last_mut() {
+            Some(last) if columns(last) + 1 + columns(command) <= width => {
+                last.push_str(&format!(" {command}"));
+                quoted ^= command.matches('\'').count() % 2 == 1;
+            }
+            _ => {
+                let indent = if lines.is_empty() { "" } else { "  " };
+                lines.extend(words(&format!("{indent}{command}"), width, &mut quoted));
+            }
+        }
+    }
+    lines
+}
+
+/// One command, broken between words outside of quotes, where that takes a backslash.
+fn words(command: &str, width: usize, quoted: &mut bool) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for (n, word) in command.split(' ').enumerate() {
+        let line = lines.last_mut().map_or("", |line| line.as_str());
+        if columns(line) + columns(" ") + columns(word) + columns(" \\") > width && !*quoted && !line.trim().is_empty()
+        {
+            lines.last_mut().into_iter().for_each(|line| line.push_str(" \\"));
+            lines.push(format!("    {word}"));
+        } else {
+            let space = if n == 0 { "" } else { " " };
+            lines.last_mut().into_iter().for_each(|line| line.push_str(&format!("{space}{word}")));
+        }
+        *quoted ^= word.matches('\'').count() % 2 == 1;
+    }
+    lines
 }
 
 /// One lesson, for a program.
@@ -102,4 +145,18 @@ pub fn explain_json(primitive: &'static dyn Primitive) -> String {
         docker: lesson.docker,
         pages: lesson.pages,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_broken_where_a_shell_lets_it() {
+        assert_eq!(commands("echo short", 20), ["echo short"]);
+        assert_eq!(commands("echo one; echo two; echo three", 20), ["echo one; echo two;", "  echo three"]);
+        assert_eq!(commands("sh -c 'echo one; echo two'", 20), ["sh -c 'echo one;", "  echo two'"]);
+        assert_eq!(commands("mount -t overlay overlay /mnt", 20), ["mount -t overlay \\", "    overlay /mnt"]);
+        assert_eq!(commands("ps ax | head -3   # lies, all lies", 20), ["# lies, all lies", "ps ax | head -3"]);
+    }
 }
