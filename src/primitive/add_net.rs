@@ -88,7 +88,7 @@ impl Primitive for AddNet {
                 net::configure_lo()?;
             }
             Some(lease) if lease.is_private() => build_private(guest, lease)?,
-            Some(lease) => {
+            Some(_) => {
                 guest.outside_meanwhile()?;
                 unshare()?;
                 // The socket belongs to the new namespace: with it the parent does the work in there, too, while the

@@ -353,7 +353,8 @@ fn json_change(change: &Value) -> Option<Value> {
         .contains(&fact)
     {
         set["before"] = json!("[the host's]");
-        if set["removed"].as_array().is_some_and(|r| !r.is_empty()) || fact == "links" || fact == "routes" {
+        if set["removed"].as_array().is_some_and(|r| !r.is_empty()) || ["links", "addresses", "routes"].contains(&fact)
+        {
             set["removed"] = json!("[the host's]");
         }
     }
