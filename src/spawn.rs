@@ -3,15 +3,15 @@
 //! command waits for two things: that its number is in the journal, so that no command ever runs which the next
 //! boxwright could not find (the parent said so long ago, so this costs nothing); and for what the parent still has to do.
 
+use crate::command::stdio::Streams;
+use crate::command::users::{self, User};
 use crate::error::{Error, Result};
 use crate::journal::{Journal, Made, Process};
 use crate::observe::{self, Snapshot};
 use crate::primitive::{LIST, Primitive};
 use crate::spec::Spec;
 use crate::state::State;
-use crate::stdio::Streams;
 use crate::sys::{self, process::Fork, trace};
-use crate::users::{self, User};
 use crate::wire::{FromGuest, FromHost, Wire};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -259,9 +259,9 @@ pub struct Job<'a> {
     pub state: &'a State,
     /// The primitives, in the order of the list.
     pub prefix: Vec<&'static dyn Primitive>,
-    /// What the command's standard streams are to be ([`crate::stdio::Stdio::prepare`]).
+    /// What the command's standard streams are to be ([`crate::command::stdio::Stdio::prepare`]).
     pub stdio: Streams,
-    /// With `--init`, the copy of this program to run it under ([`crate::stdio::Stdio::prepare`]).
+    /// With `--init`, the copy of this program to run it under ([`crate::command::stdio::Stdio::prepare`]).
     pub init: Option<RawFd>,
     /// Becomes readable when the user wants to stop (a signalfd).
     pub interrupt: Option<BorrowedFd<'a>>,

@@ -2,15 +2,15 @@
 //! is one.
 
 use super::{flags, switch};
+use crate::command::foreground::{self, Signals};
+use crate::command::stdio::Stdio;
 use crate::error::{Error, Result};
-use crate::foreground::{self, Signals};
 use crate::primitive::{LIST, Lack, Primitive, number};
 use crate::report::{Report, Several, Trace};
 use crate::spawn::{self, Job, Watcher};
 use crate::spec::Spec;
 use crate::spec::build::{self, Options, Purpose};
 use crate::state::State;
-use crate::stdio::Stdio;
 use crate::ui::Style;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::cell::RefCell;

@@ -15,7 +15,7 @@ pub fn checks() -> Vec<Check> {
 
 fn user() -> Check {
     let (uid, gid) = (geteuid(), getegid());
-    let name = crate::users::name_on_host(uid.as_raw()).map(|n| format!(" ({n})")).unwrap_or_default();
+    let name = crate::command::users::name_on_host(uid.as_raw()).map(|n| format!(" ({n})")).unwrap_or_default();
     Check::ok("user", format!("uid {uid}{name}, gid {gid}"))
 }
 
@@ -120,7 +120,7 @@ fn subordinate_ids() -> Check {
     if geteuid().is_root() {
         return Check::ok(NAME, "root may map any range");
     }
-    let user = crate::users::name_on_host(uid).unwrap_or_else(|| uid.to_string());
+    let user = crate::command::users::name_on_host(uid).unwrap_or_else(|| uid.to_string());
     let range = |file: &str| range_of(&read(file).unwrap_or_default(), &user, uid);
     let consequence = "a container has only one user, its root, which is you; images with files of other users, \
                        and --user with anybody else, do not work";

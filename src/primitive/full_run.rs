@@ -2,13 +2,13 @@
 //! session and standard streams, working directory, environment, signals; and no descriptor of ours.
 
 use super::{Lesson, Primitive};
+use crate::command::stdio::Streams;
+use crate::command::{init, program, users, workdir};
 use crate::error::{Error, Result};
 use crate::observe::Fact;
 use crate::spawn::Guest;
 use crate::spec::env;
-use crate::stdio::Streams;
 use crate::sys::{exec, fs, process, signal, tty};
-use crate::{init, program, users, workdir};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::ffi::CString;

@@ -87,7 +87,7 @@ impl Primitive for PivotRoot {
         sys::mount::umount(Path::new("."), MntFlags::MNT_DETACH)?;
         sys::process::chdir(Path::new("/"))?;
         guest.pivoted = true;
-        crate::terminal::inside(guest)?;
+        crate::command::terminal::inside(guest)?;
         enter_working_directory(guest.spec)?;
         if guest.spec.oci.root().as_ref().and_then(|r| r.readonly()).unwrap_or(false) {
             // Last, because until now mount points had to be made in it.
@@ -102,7 +102,7 @@ impl Primitive for PivotRoot {
 fn enter_working_directory(spec: &Spec) -> Result<()> {
     let Some(process) = spec.process() else { return Ok(()) };
     let root = sys::fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
-    crate::workdir::enter(root.as_fd(), process.cwd())
+    crate::command::workdir::enter(root.as_fd(), process.cwd())
 }
 
 /// Where nothing was stacked: the root filesystem's directory, and whether it may only be read.

@@ -112,7 +112,7 @@ fn automatic(state: &State) -> Result<Maps> {
 
 /// The largest range that a subuid(5) file gives to this user, by number or by name.
 fn subordinate(file: &str, uid: u32) -> Option<(u32, u32)> {
-    let name = crate::users::name_on_host(uid);
+    let name = crate::command::users::name_on_host(uid);
     let by_number = named_range(file, &uid.to_string());
     let by_name = name.and_then(|n| named_range(file, &n));
     by_name.or(by_number)

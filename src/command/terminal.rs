@@ -2,9 +2,9 @@
 //! terminal of its session, its standard streams and its /dev/console; the master goes to the parent, which relays it.
 //! Nothing of the host's terminal comes in, so nothing can be typed into it (TIOCSTI) from inside.
 
+use crate::command::stdio::Streams;
 use crate::error::{Error, Result};
 use crate::spawn::Guest;
-use crate::stdio::Streams;
 use crate::sys::fs::{Links, Node};
 use crate::sys::{exec, fs, mount, process, tty};
 use nix::errno::Errno;

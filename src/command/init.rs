@@ -83,7 +83,8 @@ fn become_command(program: OsString, argv: Vec<OsString>) -> u8 {
     });
     let path = std::path::PathBuf::from(&program);
     let argv: Vec<CString> = argv.into_iter().map(c).collect();
-    let e = crate::program::cannot_execute(process::execve(&c(program), &argv, &env.collect::<Vec<_>>()), &path);
+    let e =
+        crate::command::program::cannot_execute(process::execve(&c(program), &argv, &env.collect::<Vec<_>>()), &path);
     eprintln!("{NAME}: {e}");
     process::exit_now(e.exit.into())
 }

@@ -8,9 +8,9 @@
 
 mod pump;
 
+use crate::command::stdio::{self, Stdio, Streams};
 use crate::error::{Error, Result};
 use crate::spawn::Running;
-use crate::stdio::{self, Stdio, Streams};
 use crate::sys::process::{self, End};
 use crate::sys::signal::{self, Arrived};
 use crate::sys::tty;

@@ -71,7 +71,7 @@ impl Stdio {
             (true, false) => files_and_pipes(spec, empty)?,
         };
         if spec.init {
-            let program = crate::init::sealed_copy()?;
+            let program = crate::command::init::sealed_copy()?;
             stdio.init = Some(program.as_raw_fd());
             stdio.theirs.push(program);
         }
