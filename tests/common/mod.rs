@@ -65,7 +65,7 @@ pub fn is_root() -> bool {
 
 /// Is the long form of the slow tests wanted (BOXWRIGHT_LONG)?
 pub fn long() -> bool {
-    std::env::var_os("BOXWRIGHT_LONG").is_some()
+    std::env::var_os("BOXWRIGHT_LONG").is_some_and(|v| !v.is_empty())
 }
 
 /// Is this a machine with only cgroup v2?
