@@ -18,7 +18,7 @@ pub use disk::disk_behind;
 pub use end::{kill_all, remove};
 pub use facts::facts;
 pub use layout::{Controller, Layout};
-pub use place::{Plan, available, plan, wanted};
+pub use place::{Plan, available, everywhere, plan, wanted};
 
 use crate::error::{Error, Result};
 use crate::spec::Spec;

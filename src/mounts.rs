@@ -22,7 +22,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use oci_spec::runtime as oci;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes one mount of the spec and attaches it below `root`. What is missing of the way there is made, with the umask
 /// of the caller.
@@ -32,6 +32,17 @@ use std::path::Path;
 /// that the file system does not know. The error names the mount.
 pub fn apply(root: BorrowedFd<'_>, mount: &oci::Mount) -> Result<()> {
     apply_to(root, mount, None)
+}
+
+/// A mount of the type `cgroup`, in the container's cgroup namespace; `own` are its cgroups, by their paths on the host.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_cgroup(root: BorrowedFd<'_>, mount: &oci::Mount, own: &[PathBuf]) -> Result<()> {
+    let options = options(mount.options().as_deref().unwrap_or_default());
+    target(root, mount.destination(), Kind::Directory)
+        .and_then(|at| cgroup::mount(at.as_fd(), &options, own))
+        .map_err(|e| named(e, mount, "cgroup"))
 }
 
 /// As [`apply`]; with a copy of the source that somebody else has made ([`copy_source`]).
@@ -51,9 +62,6 @@ pub fn apply_to(root: BorrowedFd<'_>, mount: &oci::Mount, source: Option<OwnedFd
         // made to stand elsewhere, and a mask meant for it would miss (CVE-2019-19921, CVE-2023-27561).
         "proc" | "sysfs" => file_system(kind, mount, &options)
             .and_then(|fs| sys::mount::attach(fs.as_fd(), ordinary_directory(root, mount.destination())?.as_fd())),
-        "cgroup" => {
-            target(root, mount.destination(), Kind::Directory).and_then(|at| cgroup::mount(at.as_fd(), &options))
-        }
         _ => file_system(kind, mount, &options).and_then(|fs| attach_directory(root, mount, &fs)),
     };
     made.map_err(|e| named(e, mount, kind))

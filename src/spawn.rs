@@ -379,7 +379,12 @@ fn serve(
         wait_for_frame(job, wire)?;
         let Some((frame, fd)) = wire.receive_with::<FromGuest>()? else {
             // End of file: execve has closed the child's end, or the child is dead.
-            return if ready { Ok(terminal) } else { Err(died(pid)) };
+            if ready {
+                return Ok(terminal);
+            }
+            // From here on the number is nobody's, or somebody else's.
+            host.child = None;
+            return Err(died(pid));
         };
         match frame {
             FromGuest::Enter(number) => current = number,

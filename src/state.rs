@@ -25,6 +25,11 @@ impl State {
         if let Some(root) = root {
             let root = std::path::absolute(root)
                 .map_err(|e| Error::io(format!("getcwd() for --root {}", root.display()), &e))?;
+            if root.to_str().is_none() {
+                return Err(Error::new(format!("--root {}: its name is no UTF-8", root.display()))
+                    .why("what a start has made is written down as text, and must be found again by it")
+                    .hint("--root DIR with another name"));
+            }
             return Ok(State { run: root.join("run"), lib: root.join("lib"), moved: true });
         }
         if nix::unistd::geteuid().is_root() {

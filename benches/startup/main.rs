@@ -17,7 +17,7 @@ mod table;
 use std::error::Error;
 use std::ffi::{CStr, c_char, c_int};
 use std::fs::File;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use subjects::Subject;
 
@@ -28,6 +28,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// C's main, before Rust's: the floor, and the payload where there is no busybox, are this program too, and must start
 /// like the smallest of programs.
 #[unsafe(no_mangle)]
+#[allow(clippy::not_unsafe_ptr_arg_deref)] // C calls this, with what the kernel gave
 pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: what the C library passes to main: argc C strings, and a null pointer after them.
     let args = unsafe { std::slice::from_raw_parts(argv, argc as usize) };
@@ -97,7 +98,7 @@ fn bench() -> Result<()> {
 
 /// Tries it once; what does not work here is left out, loudly.
 fn works(subject: &Subject) -> bool {
-    let why = match subject.command().stdin(Stdio::null()).output() {
+    let why = match subject.command(&[]).stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => return true,
         Ok(output) => format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()),
         Err(e) => e.to_string(),
@@ -108,8 +109,8 @@ fn works(subject: &Subject) -> bool {
 
 /// The most memory it used, in KiB.
 fn peak(subject: &Subject) -> Result<u64> {
-    let output =
-        Command::new(std::env::current_exe()?).arg("peak").args(&subject.words).stdin(Stdio::null()).output()?;
+    let wrapper = [std::env::current_exe()?.into(), "peak".into()];
+    let output = subject.command(&wrapper).stdin(Stdio::null()).output()?;
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
@@ -127,7 +128,7 @@ fn measure(subjects: &[Subject], rounds: usize, rest: Duration) -> Result<Vec<Ve
 
 fn once(subject: &Subject) -> Result<f64> {
     let nowhere = File::options().read(true).write(true).open("/dev/null")?;
-    let mut command = subject.command();
+    let mut command = subject.command(&[]);
     command.stdin(nowhere.try_clone()?).stdout(nowhere.try_clone()?).stderr(nowhere);
     let start = Instant::now();
     let status = command.status()?;

@@ -2,11 +2,15 @@
 //! small root filesystem and the same tiny static payload.
 
 use crate::Result;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
 use std::ffi::{OsString, c_int};
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 const BOXWRIGHT: &str = env!("CARGO_BIN_EXE_boxwright");
 
@@ -18,13 +22,20 @@ pub struct Subject {
     pub words: Vec<OsString>,
     /// The name of the floor that it is held against.
     pub floor: &'static str,
+    /// The mount namespace that it runs in, if not ours.
+    pub mounts: Option<Arc<File>>,
 }
 
 impl Subject {
-    /// The command, ready to be run.
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]);
+    /// The command, ready to be run; `wrapper` is a program of ours and its first arguments, to run it with.
+    pub fn command(&self, wrapper: &[OsString]) -> Command {
+        let words = [wrapper, &self.words].concat();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        if let Some(mounts) = self.mounts.clone() {
+            // SAFETY: one system call between fork and exec, which needs no memory.
+            unsafe { command.pre_exec(move || Ok(setns(&mounts, CloneFlags::CLONE_NEWNS)?)) };
+        }
         command
     }
 }
@@ -98,6 +109,7 @@ impl Place {
                 .map(Into::into)
                 .into(),
             floor: name,
+            mounts: None,
         };
         Ok(vec![
             floor("floor", "-".into()),
@@ -129,6 +141,7 @@ impl Place {
                     name: format!("full-run {network}{}", if limits.is_empty() { "" } else { " limits" }),
                     words: self.full_run(&flags),
                     floor: if network == "host" { "floor cgroups" } else { "floor net cgroups" },
+                    mounts: None,
                 });
             }
         }
@@ -153,7 +166,7 @@ impl Place {
             let payload = if rooted { "/bin/true".into() } else { self.root.join("bin/true") };
             words.extend(["--".into(), payload.into()]);
             let floor = if networked { "floor net cgroups" } else { "floor cgroups" };
-            all.push(Subject { name: format!("stage {name}"), words, floor });
+            all.push(Subject { name: format!("stage {name}"), words, floor, mounts: None });
         }
         Ok(all)
     }
@@ -161,12 +174,18 @@ impl Place {
     /// Other programs, where they are installed.
     fn others(&self) -> Result<Vec<Subject>> {
         let root = self.root.to_str().ok_or("a temporary directory with a strange name")?;
+        let without_unified = Path::new(UNIFIED).exists().then(mounts_without_unified).transpose()?.map(Arc::new);
         let mut all = Vec::new();
         let mut add = |program: &str, name: &str, words: &[&str]| match find(program) {
             Some(path) => {
                 let words = [&[path.as_os_str()][..], &words.iter().map(AsRef::as_ref).collect::<Vec<_>>()].concat();
                 let words = words.into_iter().map(Into::into).collect();
-                all.push(Subject { name: name.into(), words, floor: "floor net cgroups" });
+                all.push(Subject {
+                    name: name.into(),
+                    words,
+                    floor: "floor net cgroups",
+                    mounts: without_unified.clone().filter(|_| program == "crun"),
+                });
             }
             None => println!("SKIPPED: {name}, because it is not installed"),
         };
@@ -221,6 +240,20 @@ impl Place {
         tar.wait()?;
         if imported.status.success() { Ok(()) } else { Err("docker import fails".into()) }
     }
+}
+
+const UNIFIED: &str = "/sys/fs/cgroup/unified";
+
+/// On a hybrid machine crun refuses to start where the v2 tree has a controller of its own (hugetlb, often), so it gets
+/// a mount namespace in which there is none.
+fn mounts_without_unified() -> Result<File> {
+    let thread = std::thread::spawn(|| -> std::io::Result<File> {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+        umount2(UNIFIED, MntFlags::MNT_DETACH)?;
+        File::open("/proc/thread-self/ns/mnt")
+    });
+    Ok(thread.join().map_err(|_| "no mount namespace for crun")??)
 }
 
 const IMAGE: &str = "boxwright-bench:latest";

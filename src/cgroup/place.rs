@@ -60,7 +60,13 @@ pub fn wanted(spec: &Spec) -> Vec<Controller> {
     all
 }
 
-/// Decides which cgroups to make.
+/// Must the container have a cgroup of its own in every v1 tree? When it may mount them itself: where it has none, it
+/// would see the tree from the top, and the top has release_agent, a program that the kernel runs as the host's root.
+pub fn everywhere(spec: &Spec) -> bool {
+    !spec.userns() && spec.bounding().has(crate::caps::SYS_ADMIN)
+}
+
+/// Decides which cgroups to make; in all v1 trees if it is to be `everywhere`.
 ///
 /// As few as will do, because each v1 tree costs 70 to 100 µs: a tree is joined for a limit that is asked for; and one
 /// is always joined, so that the container can be counted, frozen and killed as one. That one is the v2 tree, also
@@ -69,7 +75,7 @@ pub fn wanted(spec: &Spec) -> Vec<Controller> {
 ///
 /// # Errors
 /// When there is no place at all.
-pub fn plan(id: &str, wanted: &[Controller]) -> Result<Plan, Lack> {
+pub fn plan(id: &str, wanted: &[Controller], everywhere: bool) -> Result<Plan, Lack> {
     let layout = Layout::ours();
     let name = format!("boxwright-{id}");
     let base = layout.unified.as_ref().and_then(base);
@@ -86,6 +92,14 @@ pub fn plan(id: &str, wanted: &[Controller]) -> Result<Plan, Lack> {
     wanted.iter().for_each(|&c| join(c));
     if base.is_none() {
         join(Controller::Freezer);
+    }
+    if everywhere {
+        for seat in layout.legacy.iter().filter(|seat| writable(&seat.own)) {
+            let group = seat.own.join(&name);
+            if !legacy.contains(&group) {
+                legacy.push(group);
+            }
+        }
     }
     let unified = base.map(|base| Unified {
         group: base.dir.join(SLICE).join(&name),

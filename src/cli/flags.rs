@@ -92,6 +92,10 @@ pub fn add(mut command: Command, last: &str) -> Command {
         if let Some(short) = flag.short {
             arg = arg.short(short);
         }
+        if flag.long == "network" {
+            // docker's older name for it, which half of the world's scripts use.
+            arg = arg.alias("net");
+        }
         arg = match flag.takes {
             Nothing => arg.action(ArgAction::SetTrue),
             One(name) => arg.value_name(name).allow_hyphen_values(true),

@@ -1,7 +1,7 @@
 //! `full-run`: the whole list, as docker run does it.
 
 use super::{flags, stage};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::spec::build::Purpose;
 use crate::state::State;
 use clap::{Arg, ArgMatches, Command};
@@ -22,7 +22,6 @@ pub fn command() -> Command {
                         .value_name("IMAGE [COMMAND [ARG...]]")
                         .num_args(0..)
                         .trailing_var_arg(true)
-                        .allow_hyphen_values(true)
                         .help("The image, and the command to run in it [default: host, and its shell]"),
                 )
         })
@@ -35,14 +34,6 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
     let mut words = matches.get_many::<String>("words").map(|w| w.cloned().collect::<Vec<_>>()).unwrap_or_default();
     let mut options = flags::options(matches);
-    if let Some(flag) = words.first().filter(|w| w.starts_with('-') && w.len() > 1 && *w != "--") {
-        return Err(Error::new(format!("unknown option {flag}"))
-            .why("what begins with a hyphen before the image is an option of full-run")
-            .hint("boxwright full-run --help"));
-    }
-    if words.first().is_some_and(|w| w == "--") {
-        words.remove(0);
-    }
     if options.rootfs.is_none() && !words.is_empty() {
         options.image = Some(words.remove(0));
     }

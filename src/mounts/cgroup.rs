@@ -1,5 +1,7 @@
 //! The type `cgroup` of the runtime-spec: "whatever cgroups this machine has". That is one cgroup2 file system on v2; on
-//! v1 a tmpfs with one directory for each hierarchy. Made in a cgroup namespace, they show the container's own part.
+//! v1 a tmpfs with one directory for each hierarchy. Made in a cgroup namespace, they show the container's own part; of a
+//! hierarchy where the container has no part of its own there is nothing to be seen, or it would be the whole host's
+//! (with the names of everybody's groups, and release_agent, by which root in a container becomes the host's root).
 
 use super::Options;
 use crate::error::Result;
@@ -8,13 +10,14 @@ use crate::sys::mount::Attr;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-/// Makes it and attaches it to `at`.
+/// Makes it and attaches it to `at`; `own` are the container's cgroups, by their paths on the host.
 ///
 /// # Errors
 /// When a mount fails.
-pub(super) fn mount(at: BorrowedFd<'_>, options: &Options) -> Result<()> {
+pub(super) fn mount(at: BorrowedFd<'_>, options: &Options, own: &[PathBuf]) -> Result<()> {
     let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let hierarchies = hierarchies(&text);
     let attr = options.set | options.deep_set;
@@ -36,9 +39,21 @@ pub(super) fn mount(at: BorrowedFd<'_>, options: &Options) -> Result<()> {
     let all = sys::mount::make("tmpfs", "cgroup", &["mode=755"], attr.without(Attr::RDONLY))?;
     // Attached before anything is mounted in it: until Linux 6.15 nothing could be attached to a detached mount.
     sys::mount::attach(all.as_fd(), at)?;
-    place(&all, first, &first_mount)?;
+    // A directory is the same file wherever its file system is mounted.
+    let identity = |file: &std::fs::Metadata| (file.dev(), file.ino());
+    let own: Vec<_> = own.iter().filter_map(|group| group.metadata().ok()).map(|m| identity(&m)).collect();
+    let is_own = |tree: &OwnedFd| -> Result<bool> {
+        let root = sys::fs::stat(tree.as_fd())?;
+        Ok(own.contains(&(root.st_dev, root.st_ino)))
+    };
+    if is_own(&first_mount)? {
+        place(&all, first, &first_mount)?;
+    }
     for hierarchy in rest {
-        place(&all, hierarchy, &make(hierarchy, attr)?)?;
+        let tree = make(hierarchy, attr)?;
+        if is_own(&tree)? {
+            place(&all, hierarchy, &tree)?;
+        }
     }
     if attr.has(Attr::RDONLY) {
         sys::mount::set_attr(all.as_fd(), Attr::RDONLY, Attr::default(), false)?;

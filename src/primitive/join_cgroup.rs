@@ -32,7 +32,7 @@ impl Primitive for JoinCgroup {
     fn needs(&self) -> &'static [Need] {
         &[Need {
             name: "a cgroup in which we may make others",
-            probe: |spec| cgroup::plan("probe", &cgroup::wanted(spec)).map(drop),
+            probe: |spec| cgroup::plan("probe", &cgroup::wanted(spec), false).map(drop),
         }]
     }
 
@@ -42,7 +42,8 @@ impl Primitive for JoinCgroup {
 
     fn prepare(&self, host: &mut Host) -> Result<()> {
         let wanted = cgroup::wanted(host.spec);
-        let plan = cgroup::plan(&host.made.id, &wanted).map_err(|lack| lack.into_error(self.name()))?;
+        let plan = cgroup::plan(&host.made.id, &wanted, cgroup::everywhere(host.spec))
+            .map_err(|lack| lack.into_error(self.name()))?;
         host.journal(|made| made.cgroups = plan.paths())?;
         let (cgroup, notes) = plan.make()?;
         if wanted.contains(&Controller::Devices) {

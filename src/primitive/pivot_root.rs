@@ -159,10 +159,13 @@ fn fill(guest: &mut Guest, root: BorrowedFd<'_>, mut handed_over: impl Iterator<
             // Behind a link /proc would be somewhere else, and the masks would miss it (CVE-2019-19921).
             let at = mounts::ordinary_directory(root, destination)?;
             sys::mount::attach(made.as_fd(), at.as_fd())?;
-        } else if destination == Path::new("/dev") {
+        } else if destination == Path::new("/dev") && !mounts::is_bind(mount) {
             make_dev(guest, mount, root)?;
-        } else if mount.typ().as_deref() == Some("cgroup") && !guest.has("join-cgroup") {
+        } else if mount.typ().as_deref() == Some("cgroup") {
             // Without a cgroup of its own there is nothing to show but the host's.
+            if guest.has("join-cgroup") {
+                mounts::apply_cgroup(root, mount, &guest.made.cgroups)?;
+            }
         } else if let Some(hosts) = hosts_own(guest, mount) {
             mounts::apply(root, &hosts)?;
         } else {

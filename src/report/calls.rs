@@ -179,7 +179,9 @@ fn cut_call(call: &str, width: usize) -> String {
     if columns(call) <= width {
         return call.to_string();
     }
-    let room = call.char_indices().nth(width.saturating_sub(columns(REST))).map_or(call.len(), |(at, _)| at);
+    // The comma that an argument ends at may itself stand where the rest begins.
+    let room = width.saturating_sub(columns(REST)) + 2;
+    let room = call.char_indices().nth(room).map_or(call.len(), |(at, _)| at);
     match call[..room].rfind(", ") {
         Some(end) => format!("{}{REST}", &call[..end]),
         None => cut(call, width),

@@ -74,7 +74,15 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
     let security = super::security::parse(options, bounding)?;
     let mut mounts = default_mounts(options, userns.is_some(), &network)?;
     mounts.extend(root.image.iter().flat_map(|i| i.mounts.clone()));
-    mounts.extend(volumes(options)?);
+    for volume in volumes(options)? {
+        // docker's: a volume over one of the usual mounts takes its place, below what is mounted there later (/dev/pts).
+        // What stands at /proc is not to be had.
+        let usual = |m: &&mut oci::Mount| m.destination() == volume.destination() && m.typ().as_deref() != Some("proc");
+        match mounts.iter_mut().find(usual) {
+            Some(usual) => *usual = volume,
+            None => mounts.push(volume),
+        }
+    }
     let mut linux = oci::Linux::default();
     linux
         .set_namespaces(Some(namespaces(&network, userns.is_some())))

@@ -6,8 +6,8 @@
 //!   descriptors, devices. They become a word in brackets or a letter ([`words`]).
 //! - **What the host was like before**: its mounts, links, processes, propagation, groups, capabilities. Of a change,
 //!   what came counts, and what was before becomes `[the host's]` ([`value`], [`json_change`]).
-//! - **What this kernel has or has not**: the paths to mask, options of file systems, cgroup v1 or v2. Lists keep what
-//!   every kernel has; all views of cgroups become one line.
+//! - **What this kernel has or has not**: some of the paths to mask, options of file systems, cgroup v1 or v2. Lists keep
+//!   what every kernel has; all views of cgroups become one line.
 //! - **What the machine did not allow and the report says so**: an ordinary user without a delegated cgroup gets
 //!   "skipped". That line goes, and so does what follows from it.
 //! - **Kernel calls**: which files are written depends on all of the above; so only the calls that make the container
@@ -73,11 +73,17 @@ pub fn json(report: &Value, root: &Path) -> Value {
     };
     report["kept"] = keep(&report["kept"], &|fact| excused && string(fact).starts_with("cgroup"));
     report["skipped"] = keep(&report["skipped"], &|s| about_cgroups(string(&s["primitive"])));
+    report["notes"] = keep(&report["notes"], &|note| about_this_machine(string(note)));
     report["look"] = report["look"].as_array().into_iter().flatten().map(|l| json!(without_pid(string(l)))).collect();
     if report["pid"].is_number() {
         report["pid"] = json!("[pid]");
     }
     report
+}
+
+/// The first container switches forwarding on, if nobody has before.
+fn about_this_machine(note: &str) -> bool {
+    note.starts_with("net.ipv4.ip_forward was")
 }
 
 fn about_cgroups(primitive: &str) -> bool {
@@ -136,6 +142,7 @@ fn value(label: &str, values: Vec<String>, excused: bool) -> Vec<String> {
     match label {
         // A line about nothing but this machine.
         "skipped" | "propagation" | "groups" => vec![],
+        "note" if about_this_machine(&all) => vec![],
         "still the host's" if excused => {
             vec![all.replace("view of cgroups, ", "").replace("cgroup, ", "").replace(", cgroup", "")]
         }
@@ -223,10 +230,9 @@ fn capabilities_of_text(values: &[String]) -> Vec<String> {
 
 /// Paths that only some kernels and machines have.
 #[rustfmt::skip]
-const OPTIONAL_PATHS: [&str; 15] = [
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/sched_debug", "/proc/scsi", "/proc/sysrq-trigger", "/proc/timer_list", "/proc/timer_stats",
-    "/sys/devices/virtual/powercap", "/sys/firmware", "/proc/fs", "/proc/irq",
+const OPTIONAL_PATHS: [&str; 11] = [
+    "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+    "/proc/sysrq-trigger", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
 ];
 
 fn on_every_kernel(path: &str) -> bool {
@@ -236,31 +242,33 @@ fn on_every_kernel(path: &str) -> bool {
 fn masks_of_text(value: &str) -> String {
     let mut parts = value.split_whitespace();
     let (sign, kind) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let paths: Vec<&str> = parts.filter(|path| on_every_kernel(path)).chain(["[what this kernel has]"]).collect();
+    let paths: Vec<&str> = parts.filter(|path| on_every_kernel(path)).collect();
     format!("{sign} {kind:11}{}", paths.join(" "))
 }
 
 /// What stands for /sys/fs/cgroup: many mounts, one, or none.
 const CGROUP_VIEW: &str = "/sys/fs/cgroup  [its view of cgroups, where it has a cgroup]";
 
-/// Below a /dev of the host's, it may have no place.
-fn may_be_missing(target: &str) -> bool {
-    target == "/dev/mqueue" || target.starts_with("/sys/fs/cgroup")
+/// Some of what is mounted cannot be counted on: /dev/mqueue has no place where the host's /dev has none; cgroups are
+/// told by [`CGROUP_VIEW`]; and the /proc of a root of its own may have been mounted like the host's, and then is not
+/// among what came.
+fn may_be_missing(target: &str, own_root: bool) -> bool {
+    target == "/dev/mqueue" || target.starts_with("/sys/fs/cgroup") || own_root && target == "/proc"
 }
 
 fn mounts_of_text(values: &[String]) -> Vec<String> {
     let mut out = Vec::new();
+    let own_root = values.iter().any(|v| v.starts_with("+ /  "));
     for value in values {
         let (sign, item) = value.split_once(' ').unwrap_or(("", value));
         let (target, what) = item.split_once(' ').unwrap_or((item, ""));
         if item.ends_with("that were there before") {
             out.push("− [n] that were there before".to_string());
-        } else if !may_be_missing(target) {
+        } else if !may_be_missing(target, own_root) {
             out.push(format!("{sign} {}  {}", words(target), from_host(what.trim())));
         }
     }
-    // Only in a root of its own are there cgroups to see, and a /dev with a place for everything.
-    if values.iter().any(|v| v.starts_with("+ /  ")) {
+    if own_root {
         out.push(format!("+ {CGROUP_VIEW}"));
     }
     out
@@ -299,8 +307,9 @@ fn json_change(change: &Value) -> Option<Value> {
             (set["after"], set["added"]) = (json!(network(&list("after"))), json!(network(&list("added"))));
         }
         "mounts" => {
-            let mut added: Vec<String> = list("added").iter().filter_map(|item| json_mount(item)).collect();
-            if added.iter().any(|item| item.starts_with("/ ")) {
+            let own_root = list("added").iter().any(|item| item.starts_with("/ "));
+            let mut added: Vec<String> = list("added").iter().filter_map(|item| json_mount(item, own_root)).collect();
+            if own_root {
                 added.push(CGROUP_VIEW.to_string());
             }
             (set["after"], set["added"]) = (json!("[mounts]"), json!(added));
@@ -361,14 +370,15 @@ fn every_string(value: Value) -> Value {
 }
 
 /// `target (fstype, source, options)`, with the options that boxwright asks for.
-fn json_mount(item: &str) -> Option<String> {
+fn json_mount(item: &str, own_root: bool) -> Option<String> {
     let (target, rest) = item.strip_suffix(')')?.split_once(" (")?;
-    if may_be_missing(target) {
+    if may_be_missing(target, own_root) {
         return None;
     }
     let mut parts = rest.splitn(3, ", ");
     let (fstype, source, options) = (parts.next()?, parts.next()?, parts.next()?);
-    let asked = |o: &&str| ["ro", "rw", "nosuid", "nodev", "noexec"].contains(o) || o.starts_with("size=");
+    let bound = source.contains('[');
+    let asked = |o: &&str| ["ro", "rw", "nosuid", "nodev", "noexec"].contains(o) || !bound && o.starts_with("size=");
     let options: Vec<&str> = options.split(',').filter(asked).collect();
     // What of the file system is bound says more than which file system it is.
     let source = match source.split_once('[') {
@@ -445,12 +455,15 @@ fn call(call: &str) -> Option<String> {
         "sethostname" => Some(format!("{})", words(call.split(", ").next()?))),
         "clone3" => {
             let flags = rest.split("flags=").nth(1)?.split([',', '}']).next()?;
-            Some(format!("clone3({{flags={}}})", flags.replace("|CLONE_INTO_CGROUP", "")))
+            // It may have been wrapped behind a bar.
+            Some(format!("clone3({{flags={}}})", flags.replace(' ', "").replace("|CLONE_INTO_CGROUP", "")))
         }
-        "mount" => {
+        // The layers' paths are long, and what they are is no matter here.
+        "mount" if rest.starts_with("\"overlay\"") => {
             let (source, kind) = (rest.split(", ").next()?, rest.split(", ").nth(2)?);
             Some(format!("mount({source}, …, {kind}, …)"))
         }
+        "mount" => Some(whole()),
         "fsopen" if !rest.starts_with("\"cgroup") => Some(format!("fsopen({})", rest.split([',', ')']).next()?)),
         "prctl" => Some(format!("prctl({})", rest.split([',', ')']).next()?)),
         "seccomp" => Some(format!("seccomp({}, …)", rest.split(',').next()?)),
