@@ -116,7 +116,8 @@ impl Register {
     /// Gives an address back, if it is still this container's.
     pub fn give_back(&self, address: Ipv4Addr, id: &str) {
         let path = self.lease(address);
-        if std::fs::read(&path).is_ok_and(|holder| holder == id.as_bytes()) {
+        // Empty: the holder was killed between making the file and writing its name (under the lock that we have now).
+        if std::fs::read(&path).is_ok_and(|holder| holder.is_empty() || holder == id.as_bytes()) {
             // When it cannot be removed, it is found stale as soon as the container's journal is gone.
             let _ = std::fs::remove_file(path);
         }
@@ -198,9 +199,19 @@ mod tests {
         let mut register = Register::lock(&directory).unwrap();
         let address = register.take("10.0.0.0/29".parse().unwrap(), "a", |_| Ok(())).unwrap();
         register.give_back(address, "b");
+        assert_eq!(register.entries().count(), 1);
         assert!(!register.is_empty());
         register.give_back(address, "a");
         assert!(register.is_empty());
+    }
+
+    #[test]
+    fn a_lease_without_a_name_is_given_back_with_its_journal() {
+        let (_root, directory) = state();
+        let register = Register::lock(&directory).unwrap();
+        std::fs::write(register.lease("10.0.0.2".parse().unwrap()), "").unwrap();
+        register.give_back("10.0.0.2".parse().unwrap(), "a");
+        assert_eq!(register.entries().count(), 0);
     }
 
     #[test]

@@ -67,10 +67,11 @@ pub fn is_root() -> bool {
 /// Slow tests have three lengths: short (BOXWRIGHT_SHORT, for a VM under emulation), usual, and long (BOXWRIGHT_LONG,
 /// which leaves nothing out).
 pub fn by_length<T>(short: T, usual: T, long: T) -> T {
-    match (std::env::var_os("BOXWRIGHT_SHORT"), std::env::var_os("BOXWRIGHT_LONG")) {
-        (_, Some(_)) => long,
-        (Some(_), None) => short,
-        (None, None) => usual,
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    match (set("BOXWRIGHT_SHORT"), set("BOXWRIGHT_LONG")) {
+        (_, true) => long,
+        (true, false) => short,
+        (false, false) => usual,
     }
 }
 
