@@ -450,11 +450,11 @@ fn serve(
             }
             FromGuest::Outside { primitive, wait } => {
                 host.given = fd;
-                let result = in_parent(job, host, LIST[primitive], Part::Outside);
-                if result.is_err() {
+                if let Err(e) = in_parent(job, host, LIST[primitive], Part::Outside) {
                     let _ = wire.send(&FromHost::Stop);
+                    // While the parent was at it the child had gone on, and may have failed first: then it knows why.
+                    return Err(last_words(wire).unwrap_or(e));
                 }
-                result?;
                 if wait {
                     for fd in host.hand_over.drain(..) {
                         wire.send_with(&FromHost::Descriptor, Some(fd.as_fd()))?;
@@ -476,6 +476,16 @@ fn serve(
             FromGuest::Failed(e) => return Err(e),
         }
     }
+}
+
+/// The error with which the child has ended or is about to: it was told to stop.
+fn last_words(wire: &Wire) -> Option<Error> {
+    while let Ok(Some((frame, _))) = wire.receive_with::<FromGuest>() {
+        if let FromGuest::Failed(e) = frame {
+            return Some(e);
+        }
+    }
+    None
 }
 
 /// Waits until the child says something; Ctrl-C ends a set-up as it ends any program.
