@@ -16,6 +16,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::cell::RefCell;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -74,6 +75,11 @@ pub fn run(name: &str, matches: &ArgMatches, state: &State) -> Result<ExitCode> 
 /// # Errors
 /// As [`run`].
 pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose, state: &State) -> Result<ExitCode> {
+    if !Path::new("/proc/self").exists() {
+        return Err(Error::new("/proc is not mounted")
+            .why("containers are set up, looked at and cleaned up through it")
+            .hint("mount -t proc proc /proc"));
+    }
     crate::journal::sweep(state, crate::journal::Thorough::ForAStart);
     let spec = build::build(options, purpose, state)?;
     let (prefix, skipped) = prefix(name, matches, &spec)?;
@@ -87,6 +93,9 @@ pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose,
     let job = Job { spec: &spec, state, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
     let proved = prove(name, matches, &job, report.as_deref())?;
     let mut running = spawn::start(&job)?;
+    if report.is_none() {
+        running.host.notes.iter().for_each(|note| eprintln!("boxwright: note: {note}"));
+    }
     let end = foreground::attend(&mut running, &signals, stdio);
     let finished = running.finish();
     let end = end?;
