@@ -33,16 +33,9 @@ fn observed(report: &Value) -> BTreeMap<String, Facts> {
     in_order(report).into_iter().collect()
 }
 
-/// Why this machine cannot do a stage, if doctor says so.
-fn lack(world: &World, stage: &str) -> Option<String> {
-    let doctor = world.run(["doctor", "--format", "json"]).json();
-    let stages = doctor["stages"].as_array()?;
-    stages.iter().find(|s| s["name"] == stage)?["reason"].as_str().map(str::to_string)
-}
-
 /// A stage's report with every primitive in it; `None` and a loud line when this machine cannot do it.
 fn report(world: &World, stage: &str, more: &[&str]) -> Option<Value> {
-    if let Some(reason) = lack(world, stage) {
+    if let Some(reason) = world.lack(stage) {
         common::record_skip(module_path!(), &format!("{stage}: {reason}"));
         return None;
     }
