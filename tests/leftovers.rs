@@ -174,7 +174,10 @@ fn nothing_is_left_after_the_childs_death() {
             if wait(&mut child, Duration::from_millis(300)).is_none() {
                 kill_all(&descendants().into_iter().filter(|&p| p != parent).collect());
             }
-            wait(&mut child, Duration::from_secs(20)).expect("the parent ends when its child is dead");
+            if wait(&mut child, Duration::from_secs(20)).is_none() {
+                let state = |file: &str| std::fs::read_to_string(format!("/proc/{parent}/{file}")).unwrap_or_default();
+                panic!("the parent goes on although its child is dead: {} {}", state("wchan"), state("syscall"));
+            }
         }
         world.assert_unchanged(&before);
         assert!(hits > 5, "only {hits} children were there to be killed");
