@@ -101,8 +101,8 @@ static LESSON: Lesson = Lesson {
     kernel: "mkdir in the tree. v2: clone3(CLONE_INTO_CGROUP) starts the child in it; v1: the child writes 0 to tasks \
              (to cgroup.procs would be a hundred times slower). Then unshare(CLONE_NEWCGROUP). Devices: devices.deny \
              and devices.allow on v1, bpf(BPF_PROG_ATTACH) on v2. The end: cgroup.kill, or v1's freezer.",
-    by_hand: "v2: mkdir /sys/fs/cgroup/mine; echo $$ > /sys/fs/cgroup/mine/cgroup.procs; unshare --cgroup sh; \
-              cat /proc/self/cgroup",
+    by_hand: "mkdir /sys/fs/cgroup/mine; echo $$ > /sys/fs/cgroup/mine/cgroup.procs; cat /proc/self/cgroup; \
+              unshare --cgroup cat /proc/self/cgroup   # version 2, in a shell of root's",
     docker: "always; docker run --cgroup-parent=DIR says where, --cgroupns=host leaves the namespace out",
     pages: "cgroups(7), cgroup_namespaces(7), Documentation/admin-guide/cgroup-v2.rst",
 };

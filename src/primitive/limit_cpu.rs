@@ -63,8 +63,9 @@ static LESSON: Lesson = Lesson {
           idle: that is the price of a promise that always holds, and why latencies jump in steps of a period.",
     kernel: "v2: write cpu.max, cpu.weight, cpuset.cpus. v1: cpu.cfs_period_us, then cpu.cfs_quota_us; cpu.shares (1024 \
              is weight 100). cpu.stat counts: nr_throttled periods in which it was stopped, and for how long.",
-    by_hand: "v2: echo '50000 100000' > /sys/fs/cgroup/mine/cpu.max; a busy loop in it; \
-              grep nr_throttled /sys/fs/cgroup/mine/cpu.stat",
+    by_hand: "echo +cpu > /sys/fs/cgroup/cgroup.subtree_control; echo '50000 100000' > /sys/fs/cgroup/mine/cpu.max; \
+              timeout 3 yes > /dev/null; grep nr_throttled /sys/fs/cgroup/mine/cpu.stat   \
+              # version 2, after join-cgroup in the same shell",
     docker: "docker run --cpus 0.5, --cpu-shares 512, --cpuset-cpus 0-1",
     pages: "Documentation/scheduler/sched-bwc.rst, Documentation/admin-guide/cgroup-v2.rst, cpuset(7)",
 };

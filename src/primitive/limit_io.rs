@@ -63,8 +63,8 @@ static LESSON: Lesson = Lesson {
     why: "A disk is slower than everything else that is shared: one container's copy makes every other fsync wait.",
     kernel: "v2: write \"8:0 wbps=1048576\" to io.max. v1: \"8:0 1048576\" to blkio.throttle.write_bps_device, which \
              holds back direct writes only. A whole disk: a partition is ENODEV.",
-    by_hand: "v2: lsblk -d -o NAME,MAJ:MIN; echo '8:0 wbps=1048576' > /sys/fs/cgroup/mine/io.max; \
-              dd if=/dev/zero of=x bs=64k count=64 oflag=direct",
+    by_hand: "echo +io > /sys/fs/cgroup/cgroup.subtree_control; lsblk -d -o NAME,MAJ:MIN; echo '8:0 wbps=1048576' > /sys/fs/cgroup/mine/io.max; \
+              dd if=/dev/zero of=x bs=64k count=64 oflag=direct   # version 2, after join-cgroup in the same shell; 8:0 is the disk",
     docker: "docker run --device-write-bps /dev/sda:1mb, --device-read-iops …, --blkio-weight",
     pages: "Documentation/admin-guide/cgroup-v2.rst, Documentation/admin-guide/cgroup-v1/blkio-controller.rst",
 };

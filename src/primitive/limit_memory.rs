@@ -57,8 +57,8 @@ static LESSON: Lesson = Lesson {
           which may be your database. With it the one to die is in the container that used too much.",
     kernel: "v2: write memory.swap.max and memory.max. v1: memory.limit_in_bytes, then memory.memsw.limit_in_bytes, \
              which is the sum of both and so never the smaller one. memory.events counts oom_kill.",
-    by_hand: "v2: echo 64M > /sys/fs/cgroup/mine/memory.max; echo 0 > /sys/fs/cgroup/mine/memory.swap.max; \
-              head -c 100m /dev/zero | tail   # tail holds it all in memory: Killed",
+    by_hand: "echo +memory > /sys/fs/cgroup/cgroup.subtree_control; echo 64M > /sys/fs/cgroup/mine/memory.max; echo 0 > /sys/fs/cgroup/mine/memory.swap.max; \
+              head -c 100m /dev/zero | tail   # version 2, after join-cgroup in the same shell; tail is killed",
     docker: "docker run --memory 64m; --memory-swap is memory and swap together, and twice the memory unless given",
     pages: "Documentation/admin-guide/cgroup-v2.rst, Documentation/admin-guide/cgroup-v1/memory.rst",
 };

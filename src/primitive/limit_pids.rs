@@ -56,8 +56,8 @@ static LESSON: Lesson = Lesson {
           and a fork bomb is too quick to be killed by hand; nor does it use enough memory soon enough to meet that \
           limit.",
     kernel: "write pids.max (the same file on v1 and v2); pids.events counts the forks that were refused",
-    by_hand: "v2: echo 16 > /sys/fs/cgroup/mine/pids.max; for i in $(seq 20); do sleep 9 & done; \
-              cat /sys/fs/cgroup/mine/pids.events",
+    by_hand: "echo +pids > /sys/fs/cgroup/cgroup.subtree_control; echo 16 > /sys/fs/cgroup/mine/pids.max; for i in $(seq 20); do sleep 9 & done; \
+              cat /sys/fs/cgroup/mine/pids.events   # version 2, after join-cgroup in the same shell",
     docker: "docker run --pids-limit 64",
     pages: "cgroups(7), Documentation/admin-guide/cgroup-v1/pids.rst",
 };

@@ -310,7 +310,7 @@ static LESSON: Lesson = Lesson {
            one, and the old one can then be unmounted: whatever was below it has no name any more. Before, the new root \
            gets what a program expects: /proc, a small /dev with a few harmless nodes, /sys, the volumes.",
     why: "So that a container brings its own world (its libraries, its /etc) and cannot reach the host's files. With \
-          chroot instead, root walks out again: mkdir x; chroot x; cd ../../../..; chroot . (try the lab).",
+          chroot instead, root walks out again: mkdir x; chroot x; cd ../../../..; chroot ..",
     kernel: "openat2(RESOLVE_IN_ROOT) and move_mount for each mount; mknod for /dev; fchdir(NEW); pivot_root(\".\", \".\"); \
              umount2(\".\", MNT_DETACH); chdir(\"/\")",
     by_hand: "unshare --mount sh -c 'mount --bind ROOTFS ROOTFS; cd ROOTFS; mkdir -p old; pivot_root . old; umount -l old; exec sh'",

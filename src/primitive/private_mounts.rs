@@ -83,7 +83,7 @@ static LESSON: Lesson = Lesson {
     why: "Everything that follows (an own /dev/shm, layers, another root) is done with mounts, and none of it must \
           reach the host. Without the private propagation, a mount made inside appears outside on most hosts.",
     kernel: "unshare(CLONE_NEWNS); mount(NULL, \"/\", MS_REC|MS_PRIVATE); fsopen(\"proc\"), fsmount, move_mount to /proc",
-    by_hand: "unshare --pid --fork --mount sh -c 'mount --make-rprivate /; mount -t proc proc /proc; ps ax'",
+    by_hand: "unshare --map-root-user --pid --fork --mount sh -c 'mount --make-rprivate /; mount -t proc proc /proc; ps ax'",
     docker: "always; the propagation of one volume: -v /src:/dst:rshared",
     pages: "mount_namespaces(7), proc(5), fsopen(2), move_mount(2)",
 };

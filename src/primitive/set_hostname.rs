@@ -51,7 +51,7 @@ static LESSON: Lesson = Lesson {
     why: "Programs name themselves after their host: in logs, in clusters, in prompts. Without it, a container that \
           sets its hostname sets the host's.",
     kernel: "unshare(CLONE_NEWUTS); sethostname(NAME)",
-    by_hand: "unshare --uts sh -c 'hostname box; hostname'; hostname",
+    by_hand: "unshare --map-root-user --uts sh -c 'hostname box; hostname'; hostname",
     docker: "always (the short container id); docker run --hostname NAME, --uts=host",
     pages: "uts_namespaces(7), sethostname(2)",
 };

@@ -340,8 +340,8 @@ static LESSON: Lesson = Lesson {
     kernel: "mkdir of upper, work and merged; mount(\"overlay\", merged, \"overlay\", 0, \
              \"lowerdir=TOP:…:BOTTOM,upperdir=…,workdir=…\"), with volatile (no sync at the end) and, in a user \
              namespace, userxattr. More than a page of options: short names, by symbolic links.",
-    by_hand: "mkdir upper work merged; unshare --mount --map-root-user sh -c 'mount -t overlay overlay -o \
-              lowerdir=/etc,upperdir=upper,workdir=work,userxattr merged; echo new > merged/file; ls merged upper'",
+    by_hand: "mkdir upper work merged; unshare --mount --map-root-user sh -c 'o=lowerdir=/etc,upperdir=upper,workdir=work; \
+              mount -t overlay -o $o,userxattr overlay merged; echo new > merged/file; ls merged upper'",
     docker: "always (the storage driver overlay2, or containerd's overlayfs snapshotter); docker diff shows the upper layer",
     pages: "mount(2), the kernel's Documentation/filesystems/overlayfs.rst, user_namespaces(7)",
 };

@@ -63,7 +63,7 @@ static LESSON: Lesson = Lesson {
     why: "These objects have system-wide names: without it two containers that use the same key (two databases, say) \
           write into each other's memory.",
     kernel: "unshare(CLONE_NEWIPC); fsopen(\"tmpfs\") for /dev/shm, fsopen(\"mqueue\") for /dev/mqueue, move_mount",
-    by_hand: "ipcmk -M 4096; ipcs -m; unshare --ipc ipcs -m     # the segment is not there",
+    by_hand: "ipcmk -M 4096; ipcs -m; unshare --map-root-user --ipc ipcs -m     # the segment is not there",
     docker: "always (a private one, /dev/shm of 64 MB); docker run --ipc=host, --shm-size",
     pages: "ipc_namespaces(7), sysvipc(7), mq_overview(7), shm_overview(7)",
 };

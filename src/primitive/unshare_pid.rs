@@ -42,8 +42,8 @@ static LESSON: Lesson = Lesson {
            orphans, it gets no signal that it has no handler for, and when it ends the kernel kills all the others.",
     why: "Processes inside cannot name processes outside, so they cannot signal or trace them; and the whole container \
           ends with its first process. Without it `kill -9 -1` as root inside kills the host.",
-    kernel: "clone3(CLONE_NEWPID). Not unshare(2): that would only make the *children* to come members of it.",
-    by_hand: "unshare --pid --fork sh -c 'echo I am $$; ps ax | head -3'   # ps reads /proc, which is the host's",
+    kernel: "clone3(CLONE_NEWPID). Not unshare(2): that would make members only of the children to come, not of the caller.",
+    by_hand: "unshare --map-root-user --pid --fork sh -c 'echo I am $$; ps ax | head -3'   # ps reads /proc, which is the host's",
     docker: "always; docker run --pid=host leaves it out",
     pages: "pid_namespaces(7), clone(2)",
 };
