@@ -117,6 +117,24 @@ fn nothing_is_left_after_control_c() {
     }
 }
 
+/// The commands of containers that have come to run.
+fn sleepers() -> std::collections::BTreeSet<i32> {
+    let is_sleep =
+        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep");
+    descendants().into_iter().filter(is_sleep).collect()
+}
+
+/// A child's end, however slow the machine; `meanwhile` is called again and again until then.
+fn until(child: &mut std::process::Child, mut meanwhile: impl FnMut()) -> Option<std::process::ExitStatus> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match wait(child, Duration::from_millis(20)) {
+            None if Instant::now() < deadline => meanwhile(),
+            end => return end,
+        }
+    }
+}
+
 fn kill_all(pids: &std::collections::BTreeSet<i32>) {
     for &pid in pids {
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -169,12 +187,8 @@ fn nothing_is_left_after_the_childs_death() {
             if let Some(inner) = inner {
                 hits += usize::from(kill(Pid::from_raw(inner), Signal::SIGKILL).is_ok());
             }
-            // It may have been a helper; then the container runs, and ends now.
-            std::thread::sleep(Duration::from_millis(5));
-            if wait(&mut child, Duration::from_millis(300)).is_none() {
-                kill_all(&descendants().into_iter().filter(|&p| p != parent).collect());
-            }
-            if wait(&mut child, Duration::from_secs(20)).is_none() {
+            // It may have been a helper; then the container comes to run, and ends as soon as it does.
+            if until(&mut child, || kill_all(&sleepers())).is_none() {
                 let state = |file: &str| std::fs::read_to_string(format!("/proc/{parent}/{file}")).unwrap_or_default();
                 panic!("the parent goes on although its child is dead: {} {}", state("wchan"), state("syscall"));
             }
@@ -204,16 +218,19 @@ fn nothing_is_left_after_kill_9_at_every_system_call() {
             strace.arg(world.dir.path().join("boxwright")).args(&args);
             strace.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
             let mut child = strace.spawn().expect("strace starts");
-            // Alive after two seconds: this was the last call, the one in which it waits for its container.
-            let ended = wait(&mut child, Duration::from_secs(2));
-            if ended.is_none() {
-                kill_all(&descendants());
-                wait(&mut child, Duration::from_secs(10)).expect("a killed process ends");
-            }
+            // The container runs: this was the last call, the one in which its parent waits for it.
+            let mut runs = false;
+            let ended = until(&mut child, || {
+                if !sleepers().is_empty() {
+                    runs = true;
+                    kill_all(&descendants());
+                }
+            });
+            ended.expect("a killed process ends");
             eprintln!("killed at system call {call}");
             sweep(&world);
             world.assert_swept();
-            if ended.is_none() {
+            if runs {
                 break;
             }
             call += step;
