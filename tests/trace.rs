@@ -56,9 +56,7 @@ fn all_stages(world: &World) {
     let mut compared = 0;
     // The last stages contain all the others; the first ones show where a difference begins.
     for name in names.filter(|n| *n != "full-run") {
-        let doctor = world.run(["doctor", "--format", "json"]).json();
-        let lack = doctor["stages"].as_array().and_then(|s| s.iter().find(|s| s["name"] == name)).cloned();
-        match lack.as_ref().and_then(|l| l["reason"].as_str()) {
+        match world.lack(name) {
             Some(reason) => common::record_skip(module_path!(), &format!("{name}: {reason}")),
             None => compared += compare(world, &[name]),
         }

@@ -256,6 +256,17 @@ impl World {
         assert!(left.is_empty(), "processes that were not swept: {left:?}");
     }
 
+    /// Why this machine cannot do a stage, if doctor or the stage itself (there is no disk to limit) says so.
+    pub fn lack(&self, stage: &str) -> Option<String> {
+        let doctor = self.run(["doctor", "--format", "json"]).json();
+        let stages = doctor["stages"].as_array().expect("stages");
+        let said = stages.iter().find(|s| s["name"] == stage).and_then(|s| s["reason"].as_str()).map(str::to_string);
+        said.or_else(|| {
+            let run = self.run([stage]);
+            run.stderr.contains(&format!("{stage}: nothing to do")).then(|| run.stderr.trim().to_string())
+        })
+    }
+
     /// Can this world's user make and limit groups here? `None` is yes; else why not.
     pub fn no_cgroups(&self) -> Option<String> {
         let report = self.run(["doctor", "--format", "json"]);
