@@ -149,7 +149,7 @@ pub fn sweep(state: &State, thorough: Thorough) -> Vec<String> {
         // An empty journal: its start had made nothing yet.
         let made = text.lines().next().and_then(|line| serde_json::from_str::<Made>(line).ok());
         if let Some(made) = made
-            && let Err(e) = undo_all(&made)
+            && let Err(e) = undo_all(&made).or_else(|_| again(&made))
         {
             eprintln!("boxwright: {} is dead, but not all it left could be cleaned: {e}", made.id);
             continue;
@@ -158,6 +158,12 @@ pub fn sweep(state: &State, thorough: Thorough) -> Vec<String> {
         Journal { file, path }.remove();
     }
     swept
+}
+
+/// What a dying process was in the middle of (a mount whose work directory the kernel still fills) is soon over.
+fn again(made: &Made) -> Result<()> {
+    std::thread::sleep(Duration::from_millis(100));
+    undo_all(made)
 }
 
 /// Takes the record lock: "the process that wrote this journal lives". Fails while another one has it.
