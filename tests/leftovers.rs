@@ -119,8 +119,11 @@ fn nothing_is_left_after_control_c() {
 
 /// The commands of containers that have come to run.
 fn sleepers() -> std::collections::BTreeSet<i32> {
-    let is_sleep =
-        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep");
+    let is_sleep = |pid: &i32| {
+        // A zombie still has its name.
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|s| s.contains("(sleep) ") && !s.contains(") Z "))
+    };
     descendants().into_iter().filter(is_sleep).collect()
 }
 
@@ -198,7 +201,8 @@ fn nothing_is_left_after_the_childs_death() {
     }
 }
 
-/// The parent dies at every system call of a start, one after the other: strace(1) sends the signal.
+/// The parent dies at every system call of its own, one after the other, from the first to the last of the clean-up:
+/// strace(1) sends the signal. (It counts the calls of each name apart, so a first run tells what to count.)
 #[test]
 fn nothing_is_left_after_kill_9_at_every_system_call() {
     if !common::installed("strace") {
@@ -206,39 +210,62 @@ fn nothing_is_left_after_kill_9_at_every_system_call() {
     }
     // The usual form takes every seventh, another seventh each time it is run.
     let step = common::by_length(61, 7, 1);
-    let first = 1 + std::process::id() % step;
+    let first = std::process::id() as usize % step;
     for make in worlds() {
         let world = ready(make());
         let before = world.inventory();
-        let args = sleeper(&world);
-        let mut call = first;
-        loop {
-            let mut strace = world.any("strace");
-            strace.args(["-qqq", "-o", "/dev/null", "-e", &format!("inject=all:signal=KILL:when={call}")]);
-            strace.arg(world.dir.path().join("boxwright")).args(&args);
-            strace.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let calls = calls_of_a_run(&world);
+        assert!(calls.len() > 150, "only {} calls: was there a start at all?", calls.len());
+        // Where it waits for its container: from there on the container must end by itself.
+        let waits = calls.iter().rposition(|(name, _)| name == "poll").expect("it waits for the container");
+        let mut killed = 0;
+        for (number, (name, count)) in calls.iter().enumerate().skip(first).step_by(step) {
+            let args = if number <= waits { sleeper(&world) } else { run(&world, &["true"]) };
+            let mut strace = strace(&world, &["-e", &format!("inject={name}:signal=KILL:when={count}")], &args);
             let mut child = strace.spawn().expect("strace starts");
-            // The container runs: this was the last call, the one in which its parent waits for it.
-            let mut runs = false;
-            let ended = until(&mut child, || {
-                if !sleepers().is_empty() {
-                    runs = true;
-                    kill_all(&descendants());
-                }
-            });
-            ended.expect("a killed process ends");
-            eprintln!("killed at system call {call}");
+            // Should this run make fewer such calls, its container comes to run, and ends here.
+            let end = until(&mut child, || kill_all(&sleepers()));
+            killed += usize::from(!end.expect("a killed process ends").success());
+            eprintln!("killed at system call {number}, {name} for the {count}th time");
             sweep(&world);
             world.assert_swept();
-            if runs {
-                break;
-            }
-            call += step;
-            assert!(call < 5000, "a start makes fewer system calls than that");
         }
-        assert!(call > 50, "only {call} calls: was there a start at all?");
+        assert!(killed > calls.len() / step / 2, "only {killed} of {} were killed", calls.len() / step);
         world.assert_unchanged(&before);
     }
+}
+
+/// Every system call of a whole run in its order: its name, and the how-manieth of that name it is.
+fn calls_of_a_run(world: &World) -> Vec<(String, usize)> {
+    let file = world.dir.path().join("home/calls");
+    let _ = std::fs::remove_file(&file);
+    let mut strace = strace(world, &["-o", &file.to_string_lossy()], &run(world, &["true"]));
+    assert!(strace.status().expect("strace starts").success());
+    let mut counts = std::collections::BTreeMap::new();
+    let text = std::fs::read_to_string(&file).expect("what strace wrote");
+    let _ = std::fs::remove_file(&file);
+    let names = text.lines().filter_map(|line| line.split_once('(')).map(|(name, _)| name.trim().to_string());
+    // exit_group does not return, so nothing can be sent behind it; execve is strace's own.
+    names
+        .filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+        .filter(|name| name != "exit_group" && name != "execve")
+        .map(|name| {
+            let count = counts.entry(name.clone()).or_insert(0);
+            *count += 1;
+            (name, *count)
+        })
+        .collect()
+}
+
+fn strace(world: &World, options: &[&str], args: &[String]) -> std::process::Command {
+    let mut strace = world.any("strace");
+    strace.arg("-qqq").args(options);
+    if !options.contains(&"-o") {
+        strace.args(["-o", "/dev/null"]);
+    }
+    strace.arg(world.dir.path().join("boxwright")).args(args);
+    strace.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    strace
 }
 
 /// Many at once, killed at random: no one's sweep may take what another is using.
