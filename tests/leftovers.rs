@@ -213,6 +213,10 @@ fn nothing_is_left_after_kill_9_at_every_system_call() {
     let first = std::process::id() as usize % step;
     for make in worlds() {
         let world = ready(make());
+        if let Some(reason) = world.strace_cannot_follow() {
+            common::record_skip(module_path!(), reason);
+            continue;
+        }
         let before = world.inventory();
         let calls = calls_of_a_run(&world);
         assert!(calls.len() > 150, "only {} calls: was there a start at all?", calls.len());

@@ -39,7 +39,8 @@ impl Primitive for DropCaps {
 
     /// Besides, on request: limits, user and groups, no_new_privs, the inheritable and ambient sets.
     fn changes(&self) -> &'static [Fact] {
-        &[Fact::CapEff, Fact::CapPrm, Fact::CapBnd]
+        // The caller's supplementary groups go too, if there are any.
+        &[Fact::Groups, Fact::CapEff, Fact::CapPrm, Fact::CapBnd]
     }
 
     fn inside(&self, guest: &mut Guest) -> Result<()> {

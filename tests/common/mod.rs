@@ -267,6 +267,13 @@ impl World {
         })
     }
 
+    /// Why strace cannot follow a start of this world's user, if so: under it, an ordinary user's setuid programs have
+    /// no privileges, and newuidmap(1) is one.
+    pub fn strace_cannot_follow(&self) -> Option<&'static str> {
+        let report = self.run(["map-user", "--format", "json"]);
+        report.stdout.contains("newuidmap").then_some("newuidmap maps a range of ids here, and cannot under strace")
+    }
+
     /// Can this world's user make and limit groups here? `None` is yes; else why not.
     pub fn no_cgroups(&self) -> Option<String> {
         let report = self.run(["doctor", "--format", "json"]);
