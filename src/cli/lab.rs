@@ -392,7 +392,8 @@ fn check_exercise(lab: &Lab, with: &With, state: &State, style: Style) -> Result
     if verdict == Verdict::Unsolved && matches!(with, With::Learner) {
         let file = exercise::learners_file(lab)?.display().to_string();
         let number = lab.number();
-        ui::print(&style.dim(&format!("            edit {file}, or ask: boxwright lab hint {number}\n")));
+        ui::print(&format!("\n            edit  {}\n", style.accent(&file)));
+        ui::print(&format!("            ask   {}\n", style.accent(&format!("boxwright lab hint {number}"))));
     }
     Ok(match verdict {
         Verdict::Skipped(_) => Score { skipped: 1, ..Score::default() },
