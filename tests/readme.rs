@@ -57,7 +57,8 @@ fn commands() -> Vec<String> {
 fn cannot_run(command: &str) -> Option<&'static str> {
     match command {
         "cargo test" => Some("it is what is running"),
-        c if c.contains(" -it ") => Some("it is for a terminal"),
+        c if c.contains(" -it ") || c.contains(" lab watch") => Some("it is for a terminal"),
+        c if c.contains(" lab check --all") || c.contains(" lab run") => Some("labs.rs does it, for every lab"),
         c if c.contains("./debian") => Some("its root filesystem is the reader's"),
         _ => None,
     }

@@ -151,6 +151,11 @@ impl World {
         self.dir.path().join("root")
     }
 
+    /// The program under test, where this world's user can reach it.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Is the program run as root here?
     pub fn is_root(&self) -> bool {
         self.user.is_none() && is_root()
