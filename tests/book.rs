@@ -35,7 +35,7 @@ fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
 
 /// Why there can be no book here.
 fn no_mdbook() -> Option<&'static str> {
-    (!common::installed("mdbook")).then_some("no mdbook in PATH (cargo install --locked mdbook@0.5.1)")
+    (!common::installed("mdbook")).then_some("no mdbook in PATH (cargo install --locked mdbook@0.5.4)")
 }
 
 /// The book as HTML, in the test's own directory.
