@@ -15,7 +15,8 @@ mod v2;
 
 pub use counters::Counters;
 pub use disk::disk_behind;
-pub use end::{kill_all, remove};
+pub use counters::read as counters;
+pub use end::{freeze, is_frozen, kill_all, pids, remove};
 pub use facts::facts;
 pub use layout::{Controller, Layout};
 pub use place::{Plan, available, everywhere, plan, wanted};

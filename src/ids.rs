@@ -34,6 +34,17 @@ pub fn take(state: &State, count: u32) -> Result<u32> {
         .hint("end some containers, or give the user `containers` a larger range in /etc/subuid and /etc/subgid"))
 }
 
+/// The descriptors by which this process holds ranges: for a monitor, which takes them along when it becomes another
+/// program.
+pub fn taken(state: &State) -> Vec<std::os::fd::OwnedFd> {
+    let file = state.run.join("ids");
+    let held = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    held.filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|link| link == file))
+        .filter_map(|fd| fd.file_name().to_str()?.parse().ok())
+        .map(crate::sys::fs::adopt)
+        .collect()
+}
+
 fn open(state: &State) -> Result<File> {
     let path = state.run.join("ids");
     let mut options = OpenOptions::new();

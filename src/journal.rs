@@ -56,6 +56,9 @@ pub struct Made {
     pub cgroups: Vec<PathBuf>,
     /// Its directory: writable layer, work directory, mount point.
     pub directory: Option<PathBuf>,
+    /// Does the directory stay when the container has ended?
+    #[serde(default)]
+    pub kept: bool,
     /// Its place in the network.
     pub net: Option<crate::net::Lease>,
 }
@@ -97,6 +100,44 @@ impl Journal {
         }
     }
 
+    /// The journal of a container that has its id already. None when somebody else is starting or running it.
+    ///
+    /// # Errors
+    /// When the state directory cannot be made or written.
+    pub fn create_as(state: &State, id: &str) -> Result<Option<Journal>> {
+        let dir = directory(state);
+        let path = dir.join(id);
+        make_private(&dir)?;
+        loop {
+            let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+            let file = open.map_err(|e| Error::io(format!("open({}, O_CREAT)", path.display()), &e))?;
+            if mark_alive(&file).is_err() || file.try_lock().is_err() {
+                return Ok(None);
+            }
+            // Whoever had it may have removed it between our open and our lock.
+            if file.metadata().is_ok_and(|m| m.nlink() > 0) {
+                return Ok(Some(Journal { file, path }));
+            }
+        }
+    }
+
+    /// What was made, as this journal has it: of a start whose process went on as another program.
+    pub fn made(&self) -> Option<Made> {
+        let text = std::fs::read_to_string(&self.path).ok()?;
+        serde_json::from_str(text.lines().next()?).ok()
+    }
+
+    /// Its descriptor, to be handed to the program that this process becomes: the lock stays with the process
+    /// (fcntl(2)), as long as nobody closes the file.
+    pub fn into_fd(self) -> std::os::fd::OwnedFd {
+        self.file.into()
+    }
+
+    /// The journal whose descriptor came that way.
+    pub fn from_fd(state: &State, id: &str, fd: std::os::fd::OwnedFd) -> Journal {
+        Journal { file: fd.into(), path: directory(state).join(id) }
+    }
+
     /// Writes down what there is, or is about to be.
     ///
     /// # Errors
@@ -115,6 +156,22 @@ impl Journal {
         // When it cannot be removed, the next sweep finds it, undoes nothing, and tries again.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// What a container has made, if the process that looks after it lives; then also that process's number.
+pub fn alive(state: &State, id: &str) -> Option<(Made, i32)> {
+    let path = directory(state).join(id);
+    let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
+    let mut lock =
+        libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
+    nix::fcntl::fcntl(&file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+    if i32::from(lock.l_type) == libc::F_UNLCK {
+        return None;
+    }
+    let text = std::fs::read_to_string(&path).ok()?;
+    let made = text.lines().next().and_then(|line| serde_json::from_str(line).ok());
+    // An empty one: its start has made nothing yet.
+    Some((made.unwrap_or_else(|| Made { id: id.into(), ..Made::default() }), lock.l_pid))
 }
 
 fn new_id() -> String {
@@ -138,26 +195,28 @@ pub fn sweep(state: &State, thorough: Thorough) -> Vec<String> {
     crate::net::tidy(state);
     let Ok(entries) = std::fs::read_dir(directory(state)) else { return Vec::new() };
     let limit = if thorough == Thorough::All { usize::MAX } else { 32 };
-    let mut swept = Vec::new();
-    for entry in entries.flatten().take(limit) {
-        let path = entry.path();
-        let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
-        if mark_alive(&file).is_err() || !child_is_gone(&file) {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        // An empty journal: its start had made nothing yet.
-        let made = text.lines().next().and_then(|line| serde_json::from_str::<Made>(line).ok());
-        if let Some(made) = made
-            && let Err(e) = undo_all(&made).or_else(|_| again(&made))
-        {
-            eprintln!("boxwright: {} is dead, but not all it left could be cleaned: {e}", made.id);
-            continue;
-        }
-        swept.push(entry.file_name().to_string_lossy().into_owned());
-        Journal { file, path }.remove();
+    let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    entries.flatten().take(limit).map(name).filter(|id| sweep_one(state, id)).collect()
+}
+
+/// Takes back what one container has left, if the process that looked after it is dead. Was it so?
+pub fn sweep_one(state: &State, id: &str) -> bool {
+    let path = directory(state).join(id);
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { return false };
+    if mark_alive(&file).is_err() || !child_is_gone(&file) {
+        return false;
     }
-    swept
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    // An empty journal: its start had made nothing yet.
+    let made = text.lines().next().and_then(|line| serde_json::from_str::<Made>(line).ok());
+    if let Some(made) = made
+        && let Err(e) = undo_all(&made).or_else(|_| again(&made))
+    {
+        eprintln!("boxwright: {} is dead, but not all it left could be cleaned: {e}", made.id);
+        return false;
+    }
+    Journal { file, path }.remove();
+    true
 }
 
 /// What a dying process was in the middle of (a mount whose work directory the kernel still fills) is soon over.

@@ -4,6 +4,7 @@ mod caps; // capability names and docker's default set
 mod cgroup; // control groups, v1 and v2
 mod cli; // the command line
 mod command; // what the command lives among: file, user, streams, terminal, init
+mod container; // a container with a life of its own
 mod doctor; // what this machine can do
 mod error; // call => errno, why, hint
 mod ids; // ranges of ids for containers of root's
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     command::init::main_if_init();
+    container::monitor::main_if_monitor();
     cli::main().unwrap_or_else(|e| {
         eprint!("{}", ui::error(&e.to_string()));
         ExitCode::from(e.exit)

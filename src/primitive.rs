@@ -20,6 +20,8 @@ mod stack_layers;
 mod unshare_ipc;
 mod unshare_pid;
 
+pub use stack_layers::remove_directory;
+
 use crate::error::{Error, Result};
 use crate::observe::Fact;
 use crate::spawn::{Guest, Host};

@@ -257,6 +257,8 @@ pub struct Job<'a> {
     pub spec: &'a Spec,
     /// Where state is kept.
     pub state: &'a State,
+    /// The id of a container that is kept, with its directory, when it has ended; else it gets a new one.
+    pub id: Option<&'a str>,
     /// The primitives, in the order of the list.
     pub prefix: Vec<&'static dyn Primitive>,
     /// What the command's standard streams are to be ([`crate::command::stdio::Stdio::prepare`]).
@@ -288,6 +290,11 @@ pub struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// Lets go of the container without ending it: this process goes on as another program, with these descriptors.
+    pub fn hand_over(self) -> (Journal, Vec<OwnedFd>, OwnedFd, Option<OwnedFd>) {
+        (self.host.journal, self.host.held, self.pidfd, self.terminal)
+    }
+
     /// Takes back everything, after the container's end (or to end it).
     ///
     /// # Errors
@@ -308,8 +315,15 @@ fn finish(host: Host<'_>) -> Result<()> {
 /// # Errors
 /// The first failure on either side, after everything made until then has been undone.
 pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
-    let (journal, id) = Journal::create(job.state)?;
-    let made = Made { id, ..Made::default() };
+    let (journal, id) = match job.id {
+        None => Journal::create(job.state)?,
+        Some(id) => (
+            Journal::create_as(job.state, id)?
+                .ok_or_else(|| Error::new(format!("container {id} is running, or is being started")))?,
+            id.to_string(),
+        ),
+    };
+    let made = Made { id, kept: job.id.is_some(), ..Made::default() };
     let mut host = Host {
         spec: job.spec,
         state: job.state,

@@ -35,6 +35,13 @@ pub fn freeze(dirs: &[PathBuf], frozen: bool) -> Result<()> {
     wait_until(|| write(dir, "freezer.state", state).is_err() || arrived(), dir, state)
 }
 
+/// Is a container frozen?
+pub fn is_frozen(dirs: &[PathBuf]) -> bool {
+    dirs.iter().any(|dir| {
+        text(dir, "cgroup.events").lines().any(|l| l == "frozen 1") || text(dir, "freezer.state").trim() == "FROZEN"
+    })
+}
+
 /// Kills every process in these directories and below, and returns when none is left.
 ///
 /// # Errors

@@ -95,7 +95,7 @@ pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose,
     let signals = Signals::block()?;
     let stdio = Stdio::prepare(&spec)?;
     let interrupt = Some(signals.as_fd());
-    let job = Job { spec: &spec, state, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
+    let job = Job { spec: &spec, state, id: None, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
     let proved = prove(name, matches, &job, report.as_deref())?;
     let mut running = spawn::start(&job)?;
     if report.is_none() {

@@ -53,7 +53,7 @@ impl Primitive for StackLayers {
         let containers = host.state.lib.join("containers");
         let directory = containers.join(&host.made.id);
         host.journal(|made| made.directory = Some(directory.clone()))?;
-        make_directories(&containers, &directory).map_err(|e| {
+        make_directories(&containers, &directory, host.made.kept).map_err(|e| {
             e.explain(
                 Errno::ENOSPC,
                 "the disk with the state directory is full",
@@ -100,22 +100,36 @@ impl Primitive for StackLayers {
     }
 
     fn undo(&self, made: &Made) -> Result<()> {
-        let Some(directory) = &made.directory else { return Ok(()) };
-        match remove_tree(directory) {
-            // What the container's other users have made belongs to ids of our range in /etc/subuid.
-            Err(e) if (e.is(Errno::EACCES) || e.is(Errno::EPERM)) && !nix::unistd::geteuid().is_root() => {
-                remove_as_their_root(directory)
-            }
-            other => other,
-        }
+        made.directory.as_ref().filter(|_| !made.kept).map_or(Ok(()), |directory| remove_directory(directory))
     }
 }
 
-fn make_directories(containers: &Path, directory: &Path) -> Result<()> {
+/// Removes a container's directory, with all that its users have written.
+///
+/// # Errors
+/// EACCES for what belongs to ids that are not ours.
+pub fn remove_directory(directory: &Path) -> Result<()> {
+    match remove_tree(directory) {
+        // What the container's other users have made belongs to ids of our range in /etc/subuid.
+        Err(e) if (e.is(Errno::EACCES) || e.is(Errno::EPERM)) && !nix::unistd::geteuid().is_root() => {
+            remove_as_their_root(directory)
+        }
+        other => other,
+    }
+}
+
+fn make_directories(containers: &Path, directory: &Path, kept: bool) -> Result<()> {
     match sys::fs::mkdir(directory, 0o700) {
         Err(e) if e.is(Errno::ENOENT) => {
             make_private(containers)?;
             sys::fs::mkdir(directory, 0o700)?;
+        }
+        // A container that is kept: it has its directory, and from the second start on its layer.
+        Err(e) if kept && e.is(Errno::EEXIST) => {
+            remove_tree(&directory.join("l"))?;
+            if directory.join("merged").exists() {
+                return Ok(());
+            }
         }
         made => made?,
     }

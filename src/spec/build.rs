@@ -6,10 +6,12 @@ use crate::error::{Error, Result};
 use crate::image::{self, Image};
 use crate::state::State;
 use oci_spec::runtime as oci;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The flags, as they were typed. Everything that a primitive can be told is here.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)] // each is the flag of its name; see cli/flags.rs
 pub struct Options {
     pub image: Option<String>,

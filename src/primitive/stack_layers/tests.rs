@@ -57,7 +57,7 @@ fn a_hundred_layers_and_awkward_names_are_stacked() {
         let temp = tempfile::tempdir().unwrap();
         let layers = layers(temp.path(), count, name);
         let directory = temp.path().join("containers,one/0123456789ab");
-        make_directories(directory.parent().unwrap(), &directory).unwrap();
+        make_directories(directory.parent().unwrap(), &directory, false).unwrap();
         let here = std::env::current_dir().unwrap();
         with_own_mounts(|flags| {
             mount(&directory, &layers, flags).unwrap();
@@ -81,7 +81,7 @@ fn a_hundred_layers_and_awkward_names_are_stacked() {
 fn a_missing_layer_is_named() {
     let temp = tempfile::tempdir().unwrap();
     let directory = temp.path().join("containers/0123456789ab");
-    make_directories(directory.parent().unwrap(), &directory).unwrap();
+    make_directories(directory.parent().unwrap(), &directory, false).unwrap();
     let gone = vec![temp.path().join("gone")];
     with_own_mounts(|flags| {
         let e = explain(mount(&directory, &gone, flags).unwrap_err(), &directory, &gone, false);

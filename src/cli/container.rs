@@ -1,0 +1,131 @@
+//! The commands about containers that are kept: creating and starting them, looking at them, ending them, removing them.
+//! Names, flags, columns and exit codes are docker's.
+
+mod end;
+mod look;
+mod start;
+
+use super::template;
+use crate::container::store::{Container, Store};
+use crate::error::{Error, Result};
+use crate::state::State;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::process::ExitCode;
+
+pub use start::run;
+
+/// Their command lines.
+pub fn commands() -> Vec<Command> {
+    [start::commands(), end::commands(), look::commands()].concat()
+}
+
+/// Runs one of them; none if it is not one of them.
+///
+/// # Errors
+/// 125 and what it says.
+pub fn dispatch(name: &str, matches: &ArgMatches, state: &State) -> Option<Result<ExitCode>> {
+    let store = Store::new(state);
+    start::dispatch(name, matches, store)
+        .or_else(|| end::dispatch(name, matches, store))
+        .or_else(|| look::dispatch(name, matches, store))
+}
+
+/// The flags of `full-run` and `create` that are about the container's life.
+pub fn life_flags(command: Command) -> Command {
+    start::life_flags(command)
+}
+
+/// CONTAINER…
+fn containers() -> Arg {
+    Arg::new("containers").value_name("CONTAINER").num_args(1..).required(true).help("Name, id, or the beginning of an id")
+}
+
+fn one_container() -> Arg {
+    Arg::new("containers").value_name("CONTAINER").required(true).help("Name, id, or the beginning of an id")
+}
+
+fn words<'a>(matches: &'a ArgMatches, name: &str) -> Vec<&'a str> {
+    let words = matches.try_get_many::<String>(name).ok().flatten();
+    words.map(|w| w.map(String::as_str).collect()).unwrap_or_default()
+}
+
+fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
+}
+
+fn on(matches: &ArgMatches, name: &str) -> bool {
+    matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
+}
+
+fn value(name: &'static str, short: Option<char>, of: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(name).long(name).value_name(of).help(help);
+    short.map_or(arg.clone(), |short| arg.short(short))
+}
+
+fn flag(name: &'static str, short: Option<char>, help: &'static str) -> Arg {
+    let arg = Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    short.map_or(arg.clone(), |short| arg.short(short))
+}
+
+fn format_flag() -> Arg {
+    value("format", None, "FORMAT", "table, json, or a template: {{.Names}} {{json .Labels}}")
+}
+
+fn format(matches: &ArgMatches) -> Result<template::Format> {
+    template::parse(word(matches, "format").unwrap_or_default())
+}
+
+/// The container of that name, after the truth about it has been written down.
+fn find<'a>(store: Store<'a>, word: &str) -> Result<Container<'a>> {
+    let container = store.find(word)?;
+    container.settle();
+    // With --rm, settling may have removed it.
+    store.find(word)
+}
+
+/// Does something with each, prints the words that it was called by, and goes on after a failure: the exit code is 1
+/// when one failed, as docker's.
+fn each(store: Store<'_>, names: &[&str], work: impl Fn(Container<'_>) -> Result<()>) -> Result<ExitCode> {
+    let mut failed = false;
+    for name in names {
+        match find(store, name).and_then(&work) {
+            Ok(()) => crate::ui::print(&format!("{name}\n")),
+            Err(e) => {
+                eprint!("{}", crate::ui::error(&e.to_string()));
+                failed = true;
+            }
+        }
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// A signal by name (`TERM`, `SIGTERM`) or number.
+fn signal(text: &str) -> Result<i32> {
+    let wrong = || Error::new(format!("{text}: no such signal")).hint("kill -l lists them: TERM, SIGKILL, 9");
+    if let Ok(number) = text.parse::<i32>() {
+        return if (1..=libc::SIGRTMAX()).contains(&number) { Ok(number) } else { Err(wrong()) };
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let real_time = |rest: &str, from: i32, sign: i32| match rest {
+        "" => Some(from),
+        rest => rest.strip_prefix(['+', '-']).and_then(|n| n.parse::<i32>().ok()).map(|n| from + sign * n),
+    };
+    name.strip_prefix("RTMIN")
+        .and_then(|rest| real_time(rest, libc::SIGRTMIN(), 1))
+        .or_else(|| name.strip_prefix("RTMAX").and_then(|rest| real_time(rest, libc::SIGRTMAX(), -1)))
+        .or_else(|| format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|s| s as i32))
+        .filter(|n| (1..=libc::SIGRTMAX()).contains(n))
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn signals_have_names_and_numbers() {
+        let number = |text| super::signal(text).ok();
+        assert_eq!([number("TERM"), number("sigterm"), number("15")], [Some(15); 3]);
+        assert_eq!(number("RTMIN+1"), Some(libc::SIGRTMIN() + 1));
+        assert_eq!([number("0"), number("NONSENSE"), number("99"), number("")], [None; 4]);
+    }
+}

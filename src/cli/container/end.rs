@@ -1,0 +1,273 @@
+//! `stop`, `kill`, `pause`, `unpause`, `wait`, `rm`, `rename`, `container prune`.
+
+use super::{containers, each, find, flag, on, value, word, words};
+use crate::container::attach::{self, Message};
+use crate::container::store::{Container, Store};
+use crate::container::Now;
+use crate::error::{Error, Result};
+use crate::journal::Made;
+use crate::sys::process;
+use clap::{Arg, ArgMatches, Command};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+pub fn commands() -> Vec<Command> {
+    vec![
+        Command::new("stop").about("Ask containers to end, and kill those that do not").defer(|c| {
+            c.arg(containers())
+                .arg(value("time", Some('t'), "SECONDS", "Wait so long before it is killed; -1: for ever [default: 10]").allow_hyphen_values(true))
+                .arg(value("signal", Some('s'), "SIGNAL", "Ask with this one [default: its --stop-signal]"))
+        }),
+        Command::new("kill").about("Send a signal to containers").defer(|c| {
+            c.arg(containers()).arg(value("signal", Some('s'), "SIGNAL", "Which one [default: KILL]"))
+        }),
+        Command::new("pause").about("Stop all processes of containers where they are").defer(|c| c.arg(containers())),
+        Command::new("unpause").about("Let paused containers go on").defer(|c| c.arg(containers())),
+        Command::new("wait").about("Wait until containers end, and print their exit codes").defer(|c| c.arg(containers())),
+        Command::new("rm").about("Remove containers, with all that they have written").defer(|c| {
+            c.arg(containers())
+                .arg(flag("force", Some('f'), "Kill those that run"))
+                .arg(flag("volumes", Some('v'), "Their anonymous volumes, too (there are none)"))
+        }),
+        Command::new("rename").about("Give a container another name").defer(|c| {
+            c.arg(super::one_container()).arg(Arg::new("name").value_name("NAME").required(true).help("The new one"))
+        }),
+    ]
+}
+
+pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Result<ExitCode>> {
+    let names = words(matches, "containers");
+    Some(match name {
+        "stop" => stop_all(matches, store, &names),
+        "kill" => word(matches, "signal")
+            .map_or(Ok(libc::SIGKILL), super::signal)
+            .and_then(|signal| each(store, &names, |container| kill(&container, signal))),
+        "pause" => each(store, &names, |container| pause(&container, true)),
+        "unpause" => each(store, &names, |container| pause(&container, false)),
+        "wait" => wait(store, &names),
+        "rm" => {
+            let force = on(matches, "force");
+            each(store, &names, |container| remove(&container, force))
+        }
+        "rename" => find(store, names.first().copied().unwrap_or_default())
+            .and_then(|mut container| container.rename(word(matches, "name").unwrap_or_default()))
+            .map(|()| ExitCode::SUCCESS),
+        _ => return None,
+    })
+}
+
+/// A number of seconds; `-1` is for ever.
+pub fn seconds(matches: &ArgMatches, name: &str) -> Result<Option<u64>> {
+    let Some(text) = word(matches, name) else { return Ok(None) };
+    match text.parse::<i64>() {
+        Ok(n) if n < 0 => Ok(Some(u64::MAX)),
+        Ok(n) => Ok(Some(n as u64)),
+        Err(_) => Err(Error::new(format!("--{name} {text}: not a number of seconds")).hint(format!("--{name} 10"))),
+    }
+}
+
+fn stop_all(matches: &ArgMatches, store: Store<'_>, names: &[&str]) -> Result<ExitCode> {
+    let time = seconds(matches, "time")?;
+    let signal = word(matches, "signal").map(super::signal).transpose()?;
+    each(store, names, |container| stop_with(&container, time, signal))
+}
+
+/// Asks it to end, waits, and kills it. What does not run is stopped already.
+///
+/// # Errors
+/// When it cannot be killed.
+pub fn stop(container: &Container<'_>, time: Option<u64>) -> Result<()> {
+    stop_with(container, time, None)
+}
+
+fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
+    let record = &container.record;
+    {
+        let _locked = container.lock()?;
+        container.note(|h| h.stopped = true)?;
+    }
+    let made = match container.now() {
+        Now::Running { made, paused, .. } => {
+            if paused {
+                crate::cgroup::freeze(&made.cgroups, false)?;
+            }
+            made
+        }
+        Now::Restarting { .. } => {
+            if let Ok(socket) = attach::to(container.state(), record.short()) {
+                let _ = attach::say(socket.as_fd(), &Message::Stop);
+            }
+            return until_settled(container, None);
+        }
+        Now::Created | Now::Exited => return Ok(()),
+    };
+    let Some(init) = made.init.and_then(crate::journal::Process::open) else {
+        return until_settled(container, None);
+    };
+    let signal = signal.or(record.stop_signal).unwrap_or(libc::SIGTERM);
+    let time = time.or(record.stop_timeout).unwrap_or(10);
+    let _ = process::pidfd_kill(&init, signal);
+    let patience = if time == u64::MAX { None } else { Some(Duration::from_secs(time)) };
+    if !ended_within(&init, patience) {
+        let _ = process::pidfd_kill(&init, libc::SIGKILL);
+        ended_within(&init, None);
+    }
+    until_settled(container, Some(&made))
+}
+
+/// A pidfd is readable once its process has ended.
+fn ended_within(pidfd: impl AsFd, patience: Option<Duration>) -> bool {
+    let deadline = patience.map(|p| Instant::now() + p);
+    loop {
+        let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        let timeout = match deadline {
+            None => PollTimeout::NONE,
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+                PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX))
+            }
+        };
+        match poll(&mut fds, timeout) {
+            Ok(0) if deadline.is_some_and(|d| Instant::now() >= d) => return false,
+            Ok(n) if n > 0 => return true,
+            _ => {}
+        }
+    }
+}
+
+/// Waits until its monitor has written down how this run of it ended.
+fn until_settled(container: &Container<'_>, run: Option<&Made>) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match container.now() {
+            // Another run of it: a restart policy was quicker.
+            Now::Running { made, .. } if run.is_some_and(|run| run.init != made.init) => return Ok(()),
+            Now::Running { watcher, .. } | Now::Restarting { watcher } => {
+                if Instant::now() > deadline {
+                    return Err(Error::new(format!("container {} does not end", container.record.name))
+                        .why(format!("its monitor, process {watcher}, is still at it")));
+                }
+            }
+            Now::Created | Now::Exited => {
+                container.settle();
+                return Ok(());
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn not_running(container: &Container<'_>) -> Error {
+    Error::new(format!("container {} does not run", container.record.name))
+        .hint(format!("boxwright start {}", container.record.name))
+}
+
+fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
+    let Now::Running { made, .. } = container.now() else { return Err(not_running(container)) };
+    if signal == libc::SIGKILL {
+        // docker's: whoever kills a container does not want it back.
+        let _locked = container.lock()?;
+        container.note(|h| h.stopped = true)?;
+    }
+    let init = made.init.and_then(crate::journal::Process::open).ok_or_else(|| not_running(container))?;
+    process::pidfd_kill(&init, signal).map_err(|e| Error::call(format!("pidfd_send_signal({signal})"), e))?;
+    if signal == libc::SIGKILL {
+        ended_within(&init, None);
+        return until_settled(container, Some(&made));
+    }
+    Ok(())
+}
+
+fn pause(container: &Container<'_>, freeze: bool) -> Result<()> {
+    let _locked = container.lock()?;
+    match container.now() {
+        Now::Running { made, paused, .. } if paused != freeze => crate::cgroup::freeze(&made.cgroups, freeze),
+        Now::Running { .. } => Err(Error::new(format!(
+            "container {} is {}",
+            container.record.name,
+            if freeze { "paused already" } else { "not paused" }
+        ))),
+        _ => Err(not_running(container)),
+    }
+}
+
+fn wait(store: Store<'_>, names: &[&str]) -> Result<ExitCode> {
+    let mut failed = false;
+    for name in names {
+        match find(store, name).and_then(|container| wait_for(&container)) {
+            Ok(code) => crate::ui::print(&format!("{code}\n")),
+            Err(e) => {
+                eprint!("{}", crate::ui::error(&e.to_string()));
+                failed = true;
+            }
+        }
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// Its exit code; where nobody saw it end, that of SIGKILL.
+fn wait_for(container: &Container<'_>) -> Result<i32> {
+    loop {
+        match container.now() {
+            Now::Running { made, .. } => {
+                // Who has its journal has its process; a monitor that is killed takes its container along only later.
+                match attach::to(container.state(), container.record.short()) {
+                    Ok(socket) => loop {
+                        match attach::hear(socket.as_fd()) {
+                            Ok(Some(Message::End(code))) => return Ok(code),
+                            Ok(Some(_)) => {}
+                            Ok(None) | Err(_) => break,
+                        }
+                    },
+                    Err(_) => {
+                        if let Some(init) = made.init.and_then(crate::journal::Process::open) {
+                            ended_within(&init, None);
+                        }
+                        until_settled(container, Some(&made))?;
+                    }
+                }
+                container.settle();
+            }
+            Now::Restarting { .. } => std::thread::sleep(Duration::from_millis(20)),
+            Now::Created => std::thread::sleep(Duration::from_millis(50)),
+            Now::Exited => {
+                container.settle();
+                return Ok(container.history().exit_code.unwrap_or(137));
+            }
+        }
+    }
+}
+
+fn remove(container: &Container<'_>, force: bool) -> Result<()> {
+    let record = &container.record;
+    match container.now() {
+        Now::Created | Now::Exited => {}
+        now if !force => {
+            return Err(Error::new(format!("container {} is {}", record.name, now.word()))
+                .hint(format!("boxwright stop {0}, or boxwright rm -f {0}", record.name)));
+        }
+        Now::Running { made, .. } => {
+            {
+                let _locked = container.lock()?;
+                container.note(|h| h.stopped = true)?;
+            }
+            if let Some(init) = made.init.and_then(crate::journal::Process::open) {
+                let _ = process::pidfd_kill(&init, libc::SIGKILL);
+                ended_within(&init, None);
+            }
+            until_settled(container, Some(&made))?;
+        }
+        Now::Restarting { .. } => stop_with(container, Some(0), None)?,
+    }
+    // One that was started with --rm has removed itself meanwhile.
+    if record.rm && !container.dir().join("container.json").exists() {
+        return Ok(());
+    }
+    let _locked = container.lock()?;
+    if container.now().runs() {
+        return Err(Error::new(format!("container {} was started again meanwhile", record.name)));
+    }
+    container.remove()
+}

@@ -1,0 +1,321 @@
+//! `create`, `start`, `restart`, `attach`, and what `full-run` does when its container is kept.
+
+use super::{containers, each, find, flag, on, one_container, value, word, words};
+use crate::cli::{flags, stage};
+use crate::container::attach::{self, Ended, How};
+use crate::container::store::{Container, Store};
+use crate::container::{Record, Restart, log, monitor, names, times};
+use crate::error::{Error, Result};
+use crate::spec::build::{self, Options, Purpose};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub fn commands() -> Vec<Command> {
+    let create = Command::new("create").about("Make a container, and do not start it yet").defer(|c| {
+        let words = Arg::new("words").value_name("IMAGE [COMMAND [ARG...]]").num_args(0..).trailing_var_arg(true);
+        let help = Arg::new("help").long("help").action(ArgAction::Help).help("Print help").help_heading(None);
+        life_flags(flags::add(c, "full-run")).disable_help_flag(true).arg(help).arg(words.help_heading(None))
+    });
+    vec![
+        create,
+        Command::new("start").about("Start containers that have ended, or were only created").defer(|c| {
+            c.arg(containers())
+                .arg(flag("attach", Some('a'), "Show its output, and end with its exit code"))
+                .arg(flag("interactive", Some('i'), "Type into it"))
+                .arg(value("detach-keys", None, "KEYS", "Leave it with these [default: ctrl-p,ctrl-q]"))
+        }),
+        Command::new("restart").about("Stop containers, and start them again").defer(|c| {
+            c.arg(containers()).arg(value("time", Some('t'), "SECONDS", "Wait so long before it is killed [default: 10]"))
+        }),
+        Command::new("attach").about("Connect this terminal with a running container").defer(|c| {
+            c.arg(one_container())
+                .arg(flag("no-stdin", None, "Only look"))
+                .arg(value("detach-keys", None, "KEYS", "Leave it with these [default: ctrl-p,ctrl-q]"))
+                .arg(value("sig-proxy", None, "BOOL", "Pass signals on to it [default: true]"))
+        }),
+    ]
+}
+
+pub fn life_flags(c: Command) -> Command {
+    let many = |arg: Arg| arg.action(ArgAction::Append);
+    c.next_help_heading("life")
+        .arg(value("name", None, "NAME", "What it is called [default: a name made from its id]"))
+        .arg(many(value("label", Some('l'), "KEY=VALUE", "Something to find it by")))
+        .arg(value("restart", None, "POLICY", "no, on-failure[:N], always or unless-stopped"))
+        .arg(value("stop-signal", None, "SIGNAL", "How `stop` asks it to end [default: TERM]"))
+        .arg(value("stop-timeout", None, "SECONDS", "How long `stop` then waits [default: 10]"))
+        .arg(many(value("log-opt", None, "KEY=VALUE", "max-size=10m and max-file=3: when its log is rotated")))
+        .arg(value("cidfile", None, "FILE", "Write its id there"))
+}
+
+pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Result<ExitCode>> {
+    Some(match name {
+        "create" => create_only(matches, store),
+        "start" => start(matches, store),
+        "restart" => {
+            let time = super::end::seconds(matches, "time");
+            time.and_then(|time| {
+                each(store, &words(matches, "containers"), |container| {
+                    super::end::stop(&container, time)?;
+                    monitor::launch(&container, None)
+                })
+            })
+        }
+        "attach" => attach_to(matches, store),
+        _ => return None,
+    })
+}
+
+/// What the words and flags say; full-run's first word is its image.
+fn options(matches: &ArgMatches) -> Options {
+    let mut words: Vec<String> = words(matches, "words").into_iter().map(str::to_string).collect();
+    let mut options = flags::options(matches);
+    if options.rootfs.is_none() && !words.is_empty() {
+        options.image = Some(words.remove(0));
+    }
+    options.command = words;
+    options
+}
+
+/// Is a container to be kept, or has it a life that others take part in? One that is neither (`--rm`, in the foreground,
+/// without a name) is the business of the command that runs it alone.
+pub fn is_kept(matches: &ArgMatches) -> bool {
+    on(matches, "detach") || !on(matches, "rm") || matches.contains_id("name")
+}
+
+fn create<'a>(matches: &ArgMatches, store: Store<'a>) -> Result<Container<'a>> {
+    let options = settled(options(matches), store)?;
+    let mut bytes = [0; 32];
+    crate::sys::process::random(&mut bytes);
+    let id: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let image = match &options.rootfs {
+        Some(dir) => dir.display().to_string(),
+        None => options.image.clone().unwrap_or_else(|| "host".into()),
+    };
+    let record = Record {
+        name: word(matches, "name").map_or_else(|| names::of(&id), str::to_string),
+        id,
+        created: times::now(),
+        image,
+        options,
+        labels: labels(&words(matches, "label"))?,
+        restart: restart(word(matches, "restart").unwrap_or("no"), on(matches, "rm"))?,
+        stop_signal: word(matches, "stop-signal").map(super::signal).transpose()?,
+        stop_timeout: super::end::seconds(matches, "stop-timeout")?,
+        rm: on(matches, "rm"),
+        log: log_options(&words(matches, "log-opt"))?,
+    };
+    let cidfile = word(matches, "cidfile").map(|file| {
+        let made = std::fs::File::create_new(file).map_err(|e| {
+            Error::io(format!("open({file}, O_CREAT|O_EXCL)"), &e).hint("remove the file of an earlier container, or name another")
+        });
+        made.map(|open| (open, file.to_string()))
+    });
+    let cidfile = cidfile.transpose()?;
+    let id = record.id.clone();
+    let made = store.create(record);
+    if let Some((mut open, file)) = cidfile {
+        use std::io::Write;
+        match &made {
+            Ok(_) => open.write_all(id.as_bytes()).map_err(|e| Error::io(format!("write({file})"), &e))?,
+            Err(_) => drop(std::fs::remove_file(file)),
+        }
+    }
+    made
+}
+
+/// What depends on where and by whom the command was given, resolved: it must mean the same when it is started again. And
+/// all of it is understood, and can be met here, before anything is made.
+fn settled(mut options: Options, store: Store<'_>) -> Result<Options> {
+    let spec = build::build(&options, Purpose::Run, store.state)?;
+    options.env = spec.process().and_then(|p| p.env().clone()).unwrap_or_default();
+    options.env_file = vec![];
+    let here = std::env::current_dir().map_err(|e| Error::io("getcwd()", &e))?;
+    let absolute = |path: &str| here.join(path).display().to_string();
+    for volume in &mut options.volume {
+        if volume.starts_with('.') {
+            let (source, rest) = volume.split_once(':').unwrap_or((volume, ""));
+            *volume = format!("{}:{rest}", absolute(source));
+        }
+    }
+    for mount in &mut options.mount {
+        let part = |part: &str| match part.split_once('=') {
+            Some((key @ ("source" | "src"), path)) if path.starts_with('.') => format!("{key}={}", absolute(path)),
+            _ => part.to_string(),
+        };
+        *mount = mount.split(',').map(part).collect::<Vec<_>>().join(",");
+    }
+    for option in &mut options.security_opt {
+        if let Some(file) = option.strip_prefix("seccomp=").filter(|f| *f != "unconfined" && *f != "builtin") {
+            *option = format!("seccomp={}", absolute(file));
+        }
+    }
+    if let Some(dir) = &options.rootfs {
+        let text = dir.to_string_lossy();
+        let (path, overlay) = text.strip_suffix(":O").map_or((text.as_ref(), ""), |path| (path, ":O"));
+        let found = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(absolute(path)));
+        options.rootfs = Some(PathBuf::from(format!("{}{overlay}", found.display())));
+    }
+    Ok(options)
+}
+
+fn labels(given: &[&str]) -> Result<BTreeMap<String, String>> {
+    let label = |text: &&str| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        if key.is_empty() { Err(Error::new(format!("--label {text}: no key"))) } else { Ok((key.into(), value.into())) }
+    };
+    given.iter().map(label).collect()
+}
+
+fn restart(text: &str, rm: bool) -> Result<Restart> {
+    let wrong = || {
+        Error::new(format!("--restart {text}: no such policy")).hint("no, on-failure, on-failure:5, always, unless-stopped")
+    };
+    let policy = match text.split_once(':').map_or((text, None), |(policy, most)| (policy, Some(most))) {
+        ("no" | "", None) => Restart::No,
+        ("always", None) => Restart::Always,
+        ("unless-stopped", None) => Restart::UnlessStopped,
+        ("on-failure", most) => Restart::OnFailure(most.map(str::parse).transpose().map_err(|_| wrong())?.filter(|n| *n > 0)),
+        _ => return Err(wrong()),
+    };
+    if rm && policy != Restart::No {
+        return Err(Error::new("--rm and --restart exclude each other").hint("leave one of them out"));
+    }
+    Ok(policy)
+}
+
+fn log_options(given: &[&str]) -> Result<log::Options> {
+    let mut options = log::Options::default();
+    for text in given {
+        let wrong = || Error::new(format!("--log-opt {text}: not understood")).hint("--log-opt max-size=10m --log-opt max-file=3");
+        match text.split_once('=') {
+            Some(("max-size", "-1")) => options.max_size = None,
+            Some(("max-size", size)) => {
+                let size = crate::spec::units::bytes("--log-opt max-size", size)?;
+                options.max_size = Some(u64::try_from(size).ok().filter(|s| *s > 0).ok_or_else(wrong)?);
+            }
+            Some(("max-file", count)) => {
+                options.max_file = count.parse().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
+            }
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(options)
+}
+
+fn create_only(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    crate::journal::sweep(store.state, crate::journal::Thorough::ForAStart);
+    let container = create(matches, store)?;
+    crate::ui::print(&format!("{}\n", container.record.id));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `full-run` of a container that is kept.
+///
+/// # Errors
+/// As [`stage::go`].
+pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    crate::journal::sweep(store.state, crate::journal::Thorough::ForAStart);
+    stage::refuse_without_proc()?;
+    for only in ["report", "report-file", "trace", "without"] {
+        if matches.value_source(only) == Some(clap::parser::ValueSource::CommandLine) {
+            return Err(Error::new(format!("--{only} is for a container that nobody keeps"))
+                .why("a container that is kept is started by its monitor, which has no terminal to report to")
+                .hint(format!("boxwright full-run --rm --{only} …")));
+        }
+    }
+    let detached = on(matches, "detach");
+    let options = options(matches);
+    let how = how(matches, options.interactive, options.tty)?;
+    if options.interactive && options.tty && !detached && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        return Err(Error::new("the input device is not a TTY")
+            .why("-i -t connects your terminal with the container's, and the standard input is none")
+            .hint("leave out -t"));
+    }
+    let container = create(matches, store)?;
+    if detached {
+        started(&container, None)?;
+        crate::ui::print(&format!("{}\n", container.record.id));
+        return Ok(ExitCode::SUCCESS);
+    }
+    attended(&container, how)
+}
+
+/// Starts it; one that was to be removed is removed if that fails.
+fn started(container: &Container<'_>, client: Option<std::os::fd::OwnedFd>) -> Result<()> {
+    let result = monitor::launch(container, client);
+    if result.is_err() && container.record.rm {
+        let _ = container.remove();
+    }
+    result
+}
+
+fn how(matches: &ArgMatches, input: bool, terminal: bool) -> Result<How> {
+    let detach = if terminal { attach::keys(word(matches, "detach-keys").unwrap_or("ctrl-p,ctrl-q"))? } else { vec![] };
+    Ok(How { input, terminal, detach, proxy: None })
+}
+
+/// Starts it, attached from the beginning, and stays until it ends.
+fn attended(container: &Container<'_>, how: How) -> Result<ExitCode> {
+    let (ours, theirs) = attach::pair()?;
+    started(container, Some(theirs))?;
+    attend(container, &ours, how)
+}
+
+fn attend(container: &Container<'_>, socket: &std::os::fd::OwnedFd, how: How) -> Result<ExitCode> {
+    let pid = match container.now() {
+        crate::container::Now::Running { made, .. } => made.init.map(|i| i.pid),
+        _ => None,
+    };
+    let how = How { proxy: if how.terminal { None } else { pid }, ..how };
+    match attach::attend(socket, &how)? {
+        Ended::Container(code) => Ok(ExitCode::from(code as u8)),
+        Ended::Detached => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn start(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    crate::journal::sweep(store.state, crate::journal::Thorough::ForAStart);
+    stage::refuse_without_proc()?;
+    let names = words(matches, "containers");
+    let (attached, interactive) = (on(matches, "attach"), on(matches, "interactive"));
+    if !attached && !interactive {
+        return each(store, &names, |container| {
+            // docker's: starting what runs is no error.
+            if container.now().runs() { Ok(()) } else { monitor::launch(&container, None) }
+        });
+    }
+    let [name] = names[..] else {
+        return Err(Error::new("only one container can be attached to").hint("start the others without -a and -i"));
+    };
+    let container = find(store, name)?;
+    let options = &container.record.options;
+    let how = how(matches, interactive && options.interactive, options.tty)?;
+    if container.now().runs() {
+        let socket = attach::to(container.state(), container.record.short())?;
+        return attend(&container, &socket, how);
+    }
+    attended(&container, how)
+}
+
+fn attach_to(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    let container = find(store, word(matches, "containers").unwrap_or_default())?;
+    match container.now() {
+        crate::container::Now::Running { paused: true, .. } => {
+            return Err(Error::new("it is paused").hint(format!("boxwright unpause {}", container.record.name)));
+        }
+        now if !now.runs() => {
+            return Err(Error::new(format!("container {} does not run", container.record.name))
+                .hint(format!("boxwright start -a {}", container.record.name)));
+        }
+        _ => {}
+    }
+    let options = &container.record.options;
+    let input = options.interactive && !on(matches, "no-stdin");
+    let how = how(matches, input, options.tty)?;
+    let socket = attach::to(container.state(), container.record.short())?;
+    let proxy = !matches!(word(matches, "sig-proxy"), Some("false" | "0"));
+    if proxy { attend(&container, &socket, how) } else { attach::attend(&socket, &how).map(|_| ExitCode::SUCCESS) }
+}

@@ -1,0 +1,230 @@
+//! What a container has printed: one file of lines, each with its time, its stream, and whether the line was whole.
+//!
+//! ```text
+//! 2026-11-21T07:00:00.123456789Z stdout F the bytes of a line
+//! 2026-11-21T07:00:00.123456790Z stderr P a piece without its end
+//! ```
+//!
+//! That is the format of the Kubernetes CRI, and podman's; unlike JSON it keeps every byte as it was. The file is
+//! rotated by size: `log` becomes `log.1`, and so on.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// `--log-opt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// In bytes; none: without a limit.
+    pub max_size: Option<u64>,
+    /// How many files, the current one included.
+    pub max_file: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { max_size: None, max_file: 1 }
+    }
+}
+
+/// Which stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output, or the terminal.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// A line without its end is written out when it is longer than this.
+const LONGEST: usize = 16 * 1024;
+
+/// Writes it.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    options: Options,
+    /// Of each stream, the line that has no end yet.
+    open: [Vec<u8>; 2],
+}
+
+impl Writer {
+    /// Goes on with the file in this directory.
+    ///
+    /// # Errors
+    /// ENOSPC.
+    pub fn open(dir: &Path, options: Options) -> Result<Writer> {
+        let path = dir.join("log");
+        let file = open(&path)?;
+        let size = file.metadata().map_or(0, |m| m.len());
+        Ok(Writer { path, file, size, options, open: [vec![], vec![]] })
+    }
+
+    /// Bytes that came on a stream.
+    ///
+    /// # Errors
+    /// ENOSPC: then nothing of a line is there twice, and what did not fit is lost.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<()> {
+        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let time = super::times::rfc3339(super::times::now());
+        let mut entry = |mark: char, line: &[u8]| {
+            let name = if stream == Stream::Out { "stdout" } else { "stderr" };
+            out.extend_from_slice(format!("{time} {name} {mark} ").as_bytes());
+            out.extend_from_slice(line);
+            out.push(b'\n');
+        };
+        let open = &mut self.open[stream as usize];
+        for piece in bytes.split_inclusive(|b| *b == b'\n') {
+            open.extend_from_slice(piece);
+            if open.last() == Some(&b'\n') {
+                entry('F', &open[..open.len() - 1]);
+                open.clear();
+            }
+            while open.len() >= LONGEST {
+                entry('P', &open[..LONGEST]);
+                open.drain(..LONGEST);
+            }
+        }
+        self.put(&out)
+    }
+
+    /// The container has ended: what has no end goes out as it is.
+    ///
+    /// # Errors
+    /// ENOSPC.
+    pub fn close(&mut self) -> Result<()> {
+        for stream in [Stream::Out, Stream::Err] {
+            let rest = std::mem::take(&mut self.open[stream as usize]);
+            if !rest.is_empty() {
+                let name = if stream == Stream::Out { "stdout" } else { "stderr" };
+                let mut out = format!("{} {name} P ", super::times::rfc3339(super::times::now())).into_bytes();
+                out.extend_from_slice(&rest);
+                out.push(b'\n');
+                self.put(&out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.options.max_size.is_some_and(|max| self.size > 0 && self.size + bytes.len() as u64 > max) {
+            self.rotate()?;
+        }
+        self.file.write_all(bytes).map_err(|e| Error::io(format!("write({})", self.path.display()), &e))?;
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> Result<()> {
+        for n in (1..self.options.max_file).rev() {
+            let older = rotated(&self.path, n);
+            let newer = if n == 1 { self.path.clone() } else { rotated(&self.path, n - 1) };
+            let _ = std::fs::rename(newer, older);
+        }
+        if self.options.max_file <= 1 {
+            let _ = std::fs::remove_file(&self.path);
+        }
+        self.file = open(&self.path)?;
+        self.size = 0;
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    let file = File::options().append(true).create(true).open(path);
+    file.map_err(|e| Error::io(format!("open({}, O_APPEND)", path.display()), &e))
+}
+
+fn rotated(path: &Path, n: u32) -> PathBuf {
+    path.with_extension(n.to_string())
+}
+
+/// One entry, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// RFC 3339, as it stands there: such times sort as text.
+    pub time: String,
+    /// Which stream.
+    pub stream: Stream,
+    /// The bytes, with their newline if there was one.
+    pub bytes: Vec<u8>,
+}
+
+/// A line of the file, without its newline.
+pub fn parse(line: &[u8]) -> Option<Entry> {
+    let mut parts = line.splitn(4, |b| *b == b' ');
+    let time = String::from_utf8(parts.next()?.to_vec()).ok()?;
+    let stream = match parts.next()? {
+        b"stdout" => Stream::Out,
+        b"stderr" => Stream::Err,
+        _ => return None,
+    };
+    let whole = parts.next()? == b"F";
+    let mut bytes = parts.next()?.to_vec();
+    if whole {
+        bytes.push(b'\n');
+    }
+    Some(Entry { time, stream, bytes })
+}
+
+/// All files of a container's log that there are, the oldest first.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let path = dir.join("log");
+    let mut found: Vec<PathBuf> = (1..).map(|n| rotated(&path, n)).take_while(|file| file.exists()).collect();
+    found.reverse();
+    if path.exists() {
+        found.push(path);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(dir: &Path) -> Vec<Entry> {
+        let read = |file: &PathBuf| std::fs::read(file).unwrap();
+        let text = files(dir).iter().map(read).collect::<Vec<_>>().concat();
+        text.split(|b| *b == b'\n').filter_map(parse).collect()
+    }
+
+    fn bytes_of(entries: &[Entry], stream: Stream) -> Vec<u8> {
+        entries.iter().filter(|e| e.stream == stream).flat_map(|e| e.bytes.clone()).collect()
+    }
+
+    #[test]
+    fn every_byte_stays_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Writer::open(dir.path(), Options::default()).unwrap();
+        let binary: Vec<u8> = (0..=255).cycle().take(40_000).filter(|b| *b != b'\n').collect();
+        log.write(Stream::Out, b"one\ntw").unwrap();
+        log.write(Stream::Err, b"\xff\x00bad\n").unwrap();
+        log.write(Stream::Out, b"o\n\n").unwrap();
+        log.write(Stream::Out, &binary).unwrap();
+        log.close().unwrap();
+        let all = entries(dir.path());
+        assert_eq!(bytes_of(&all, Stream::Out), [b"one\ntwo\n\n", binary.as_slice()].concat());
+        assert_eq!(bytes_of(&all, Stream::Err), b"\xff\x00bad\n");
+    }
+
+    #[test]
+    fn files_are_rotated_by_size_and_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { max_size: Some(200), max_file: 3 };
+        let mut log = Writer::open(dir.path(), options).unwrap();
+        for n in 0..20 {
+            log.write(Stream::Out, format!("line number {n}\n").as_bytes()).unwrap();
+        }
+        assert_eq!(files(dir.path()).len(), 3);
+        let all = entries(dir.path());
+        assert!(all.len() < 20 && all.last().unwrap().bytes == b"line number 19\n", "{all:?}");
+        assert!(files(dir.path()).iter().all(|f| f.metadata().unwrap().len() <= 200));
+    }
+}

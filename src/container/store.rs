@@ -1,0 +1,302 @@
+//! The containers that there are: a directory each, below `containers/` in the state directory, with the writable layer
+//! and three files of ours.
+//!
+//! - `container.json`, the [`Record`]; `history.json`, the [`History`]: each is written beside its place, synced, and
+//!   renamed, so a half-written one never shows, and a reader needs no lock;
+//! - `lock`: whoever changes something about the container holds it.
+//!
+//! Names are symbolic links to ids, in `names/`; they and the making and removing of directories are under one lock.
+
+use super::{History, Now, Record, names};
+use crate::error::{Error, Result};
+use crate::journal;
+use crate::state::{State, make_private};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// All containers of one user (of one state directory).
+#[derive(Debug, Clone, Copy)]
+pub struct Store<'a> {
+    /// Where state is kept.
+    pub state: &'a State,
+}
+
+/// One container.
+#[derive(Debug, Clone)]
+pub struct Container<'a> {
+    store: Store<'a>,
+    /// What it is.
+    pub record: Record,
+}
+
+/// A lock that is held until this is dropped.
+#[derive(Debug)]
+pub struct Locked(#[allow(dead_code)] File);
+
+impl<'a> Store<'a> {
+    /// Of this state directory.
+    pub fn new(state: &'a State) -> Store<'a> {
+        Store { state }
+    }
+
+    fn containers(&self) -> PathBuf {
+        self.state.lib.join("containers")
+    }
+
+    fn names(&self) -> PathBuf {
+        self.state.lib.join("names")
+    }
+
+    fn lock(&self) -> Result<Locked> {
+        make_private(&self.names())?;
+        make_private(&self.containers())?;
+        lock(&self.state.lib.join("containers.lock"))
+    }
+
+    /// A new container. Its name, if it has one, must be free.
+    ///
+    /// # Errors
+    /// The name is taken; ENOSPC.
+    pub fn create(self, record: Record) -> Result<Container<'a>> {
+        names::check(&record.name)?;
+        let _locked = self.lock()?;
+        if let Some(other) = self.by_name(&record.name) {
+            return Err(Error::new(format!("the name {:?} is taken", record.name))
+                .why(format!("container {} has it", other.record.short()))
+                .hint(format!("boxwright rm {0}, or boxwright rename {0} ANOTHER", record.name)));
+        }
+        let container = Container { store: self, record };
+        let dir = container.dir();
+        std::fs::create_dir(&dir).map_err(|e| Error::io(format!("mkdir({})", dir.display()), &e))?;
+        let written = private(&dir).and_then(|()| container.save()).and_then(|()| self.link(&container.record));
+        if let Err(e) = written {
+            let _ = crate::remove::remove_tree(&dir);
+            return Err(e);
+        }
+        Ok(container)
+    }
+
+    fn link(&self, record: &Record) -> Result<()> {
+        let link = self.names().join(&record.name);
+        // A name whose container is gone: somebody was killed in the middle of removing it.
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(record.short(), &link)
+            .map_err(|e| Error::io(format!("symlink({})", link.display()), &e))
+    }
+
+    fn by_name(self, name: &str) -> Option<Container<'a>> {
+        let id = std::fs::read_link(self.names().join(name)).ok()?;
+        self.by_short(id.to_str()?).filter(|c| c.record.name == name)
+    }
+
+    fn by_short(self, id: &str) -> Option<Container<'a>> {
+        let record: Record = read(&self.containers().join(id).join("container.json")).ok()??;
+        (record.id.len() == 64).then_some(Container { store: self, record })
+    }
+
+    /// All of them, the newest first.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn all(self) -> Result<Vec<Container<'a>>> {
+        let entries = match std::fs::read_dir(self.containers()) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(vec![]),
+            Err(e) => return Err(Error::io(format!("opendir({})", self.containers().display()), &e)),
+        };
+        let id = |e: std::fs::DirEntry| e.file_name().into_string().ok();
+        let mut all: Vec<Container<'a>> = entries.flatten().filter_map(id).filter_map(|id| self.by_short(&id)).collect();
+        all.sort_by_key(|c| std::cmp::Reverse((c.record.created, c.record.id.clone())));
+        Ok(all)
+    }
+
+    /// By name, id, or the beginning of an id that only one has.
+    ///
+    /// # Errors
+    /// There is no such container, or more than one.
+    pub fn find(self, word: &str) -> Result<Container<'a>> {
+        if let Some(found) = self.by_name(word) {
+            return Ok(found);
+        }
+        let hex = !word.is_empty() && word.bytes().all(|b| b.is_ascii_hexdigit());
+        let alike: Vec<Container<'a>> =
+            if hex { self.all()?.into_iter().filter(|c| c.record.id.starts_with(word)).collect() } else { vec![] };
+        match alike.len() {
+            0 => Err(Error::new(format!("no such container: {word}")).hint("boxwright ps -a lists them")),
+            1 => Ok(alike.into_iter().next().unwrap_or_else(|| unreachable!("there is one"))),
+            n => Err(Error::new(format!("{word} is the beginning of {n} ids")).hint("more of its digits, or its name")),
+        }
+    }
+
+    /// Directories whose making or removing was interrupted.
+    pub fn sweep(self) {
+        let Ok(_locked) = self.lock() else { return };
+        for entry in std::fs::read_dir(self.containers()).into_iter().flatten().flatten() {
+            let (dir, Ok(id)) = (entry.path(), entry.file_name().into_string()) else { continue };
+            // What is being started without a record (a stage) has a journal.
+            if !dir.join("container.json").exists() && journal::alive(self.state, &id).is_none() {
+                let _ = crate::remove::remove_tree(&dir);
+            }
+        }
+        for entry in std::fs::read_dir(self.names()).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if self.by_name(&name).is_none() {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+impl Container<'_> {
+    /// Its directory.
+    pub fn dir(&self) -> PathBuf {
+        self.store.containers().join(self.record.short())
+    }
+
+    /// Where state is kept.
+    pub fn state(&self) -> &State {
+        self.store.state
+    }
+
+    /// Waits until nobody else changes it, and keeps others from doing so.
+    ///
+    /// # Errors
+    /// When it has been removed meanwhile.
+    pub fn lock(&self) -> Result<Locked> {
+        let locked = lock(&self.dir().join("lock"))?;
+        if self.dir().join("container.json").exists() {
+            return Ok(locked);
+        }
+        Err(Error::new(format!("no such container: {}", self.record.name)).why("somebody has just removed it"))
+    }
+
+    /// Writes down what it is.
+    ///
+    /// # Errors
+    /// ENOSPC.
+    pub fn save(&self) -> Result<()> {
+        write(&self.dir(), "container.json", &self.record)
+    }
+
+    /// What happened to it so far.
+    pub fn history(&self) -> History {
+        read(&self.dir().join("history.json")).ok().flatten().unwrap_or_default()
+    }
+
+    /// Changes what happened to it.
+    ///
+    /// # Errors
+    /// ENOSPC.
+    pub fn note(&self, change: impl FnOnce(&mut History)) -> Result<()> {
+        let mut history = self.history();
+        change(&mut history);
+        write(&self.dir(), "history.json", &history)
+    }
+
+    /// What is true of it now. The kernel is asked, and not only the files.
+    pub fn now(&self) -> Now {
+        if let Some((made, watcher)) = journal::alive(self.state(), self.record.short()) {
+            if made.init.is_none() {
+                return Now::Restarting { watcher };
+            }
+            let paused = crate::cgroup::is_frozen(&made.cgroups);
+            return Now::Running { made: Box::new(made), watcher, paused };
+        }
+        if self.history().started == 0 { Now::Created } else { Now::Exited }
+    }
+
+    /// The truth about one whose monitor was killed: it is ended, and that is written down. To be called by commands
+    /// that are about to say something about it.
+    pub fn settle(&self) {
+        let history = self.history();
+        let open = history.started > history.finished;
+        if !open || journal::alive(self.state(), self.record.short()).is_some() {
+            return;
+        }
+        let Ok(_locked) = self.lock() else { return };
+        journal::sweep_one(self.state(), self.record.short());
+        let history = self.history();
+        if history.started > history.finished && journal::alive(self.state(), self.record.short()).is_none() {
+            let _ = self.note(|h| {
+                h.finished = super::times::now();
+                h.exit_code = None;
+                h.error = "monitor lost: nobody saw how it ended".into();
+            });
+            if self.record.rm {
+                let _ = self.remove();
+            }
+        }
+    }
+
+    /// Gives it another name.
+    ///
+    /// # Errors
+    /// The name is taken, or cannot be one.
+    pub fn rename(&mut self, name: &str) -> Result<()> {
+        names::check(name)?;
+        let _locked = self.store.lock()?;
+        if let Some(other) = self.store.by_name(name) {
+            return Err(Error::new(format!("the name {name:?} is taken"))
+                .why(format!("container {} has it", other.record.short())));
+        }
+        let old = std::mem::replace(&mut self.record.name, name.to_string());
+        self.save()?;
+        self.store.link(&self.record)?;
+        let _ = std::fs::remove_file(self.store.names().join(old));
+        Ok(())
+    }
+
+    /// Removes it and all that it has written. It must have ended.
+    ///
+    /// # Errors
+    /// EACCES for what belongs to users that are not ours.
+    pub fn remove(&self) -> Result<()> {
+        let _locked = self.store.lock()?;
+        // From here on it is none; what is left after a crash is swept.
+        let record = self.dir().join("container.json");
+        std::fs::remove_file(&record).map_err(|e| Error::io(format!("unlink({})", record.display()), &e))?;
+        let link = self.store.names().join(&self.record.name);
+        if std::fs::read_link(&link).is_ok_and(|id| id == Path::new(self.record.short())) {
+            let _ = std::fs::remove_file(&link);
+        }
+        crate::primitive::remove_directory(&self.dir())
+    }
+}
+
+fn private(dir: &Path) -> Result<()> {
+    std::fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .map_err(|e| Error::io(format!("chmod({}, 0700)", dir.display()), &e))
+}
+
+fn lock(file: &Path) -> Result<Locked> {
+    let open = File::options().create(true).truncate(false).write(true).open(file);
+    let fail = |what: &str, e: &std::io::Error| Error::io(format!("{what}({})", file.display()), e);
+    let open = open.map_err(|e| fail("open", &e))?;
+    open.lock().map_err(|e| fail("flock", &e))?;
+    Ok(Locked(open))
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(serde_json::from_str(&text).ok()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(format!("open({})", file.display()), &e)),
+    }
+}
+
+/// Beside its place, synced, renamed: after a power cut there is the old one or the new one.
+fn write(dir: &Path, name: &str, value: &impl Serialize) -> Result<()> {
+    let (file, new) = (dir.join(name), dir.join(format!(".{name}.{}", std::process::id())));
+    let fail = |call: &str, e: &std::io::Error| {
+        let _ = std::fs::remove_file(&new);
+        Error::io(format!("{call}({})", file.display()), e)
+    };
+    let text = serde_json::to_vec_pretty(value).map_err(|e| Error::new(format!("{name} as JSON: {e}")))?;
+    let mut open = File::create(&new).map_err(|e| fail("open", &e))?;
+    open.write_all(&text).and_then(|()| open.sync_data()).map_err(|e| fail("write", &e))?;
+    std::fs::rename(&new, &file).map_err(|e| fail("rename", &e))?;
+    Ok(())
+}
