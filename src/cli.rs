@@ -2,6 +2,7 @@
 //! Only the subcommand that is called is built (clap's `defer`), because building all of them costs more than a
 //! namespace.
 
+mod draw;
 pub mod flags;
 mod list;
 mod run;
@@ -38,6 +39,7 @@ fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCod
         "stages" => list::stages(sub),
         "explain" => list::explain(sub),
         "doctor" => list::doctor(sub, &state()?),
+        "draw" => draw::run(sub, &state()?),
         "full-run" => run::run(sub, &state()?),
         stage => stage::run(stage, sub, &state()?),
     }
@@ -77,7 +79,8 @@ pub fn command() -> Command {
             Command::new("doctor")
                 .about("Say what this machine can and cannot do, and how to mend it")
                 .defer(|c| c.arg(format_flag(&["text", "json"]))),
-        );
+        )
+        .subcommand(draw::command());
     for primitive in &LIST[..LIST.len() - 1] {
         all = all.subcommand(stage::command(*primitive));
     }
