@@ -42,12 +42,12 @@ fn pictures_are_reports(world: &World) {
         let svg = world.run(drawing(&stage)).exits(0).stdout;
         let picture = parse(&svg);
         let full: &[&str] = if stage == "full-run" {
-            &["--report-file", "report", "--hostname", "box", "host", "true"]
+            &["--report-file", "home/report", "--hostname", "box", "host", "true"]
         } else {
             &["--all"]
         };
         let run = world.run([&[stage.as_str(), "--format", "json"], full].concat()).exits(0);
-        let text = std::fs::read_to_string(world.dir.path().join("report")).ok().filter(|_| stage == "full-run");
+        let text = std::fs::read_to_string(world.dir.path().join("home/report")).ok().filter(|_| stage == "full-run");
         let report: Value = serde_json::from_str(&text.unwrap_or(run.stdout)).expect("JSON");
         agree(&stage, &picture, &report);
     }

@@ -75,7 +75,15 @@ fn header(page: &mut Canvas, scene: &Scene) -> Length {
     let (number, name, sentence) = &scene.heading;
     let tag = Font::Title.width(number).min(120.0) + 16.0;
     page.rect([HOST[0] + 4.0, 14.0, tag, 30.0], 8.0, "number");
-    page.put([HOST[0] + 4.0 + tag / 2.0, 37.0], 120.0, Anchor::Middle, Font::Title, "on-dark", number, Some("number"));
+    page.put(
+        [HOST[0] + 4.0 + tag / 2.0, 37.0],
+        tag - 16.0,
+        Anchor::Middle,
+        Font::Title,
+        "on-dark",
+        number,
+        Some("number"),
+    );
     let left = HOST[0] + tag + 16.0;
     page.put([left, 37.0], WIDTH - left - 12.0, Anchor::Start, Font::Title, "ink", name, Some("name"));
     let mut y = 46.0;

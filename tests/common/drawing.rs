@@ -119,7 +119,7 @@ pub fn normal(svg: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in svg.lines() {
         match text_of(line) {
-            Some((head, "used", _)) => drop(head),
+            Some((_, "used", _)) => {}
             Some((head, fact, text)) => lines.push(format!("{head}>{}</text>", value(fact, text))),
             // How full it is.
             None if line.ends_with("class=\"level\"/>") => {
@@ -149,7 +149,7 @@ fn value(fact: &str, text: &str) -> String {
     let own = !text.contains("the caller's") && text != "cannot be seen";
     let first = |end: &str| text.split(end).next().unwrap_or(text).to_string();
     match fact {
-        "host" => "host".into(),
+        "host" => "workshop".into(),
         "kernel" => "Linux".into(),
         "pid" if text != "process 1" => "process 4711".into(),
         "host-pid" => "the host calls it 4711".into(),
@@ -172,7 +172,8 @@ fn value(fact: &str, text: &str) -> String {
         // With a /dev of its own it has a root of its own, whose /proc may be like the host's.
         "fresh-mounts" if text.split(' ').any(|w| w == "/dev") => "its own /proc /sys /dev".into(),
         "fresh-mounts" => {
-            let everywhere = |w: &&str| !w.starts_with("/dev/mqueue") && *w != "…";
+            // The last one may have been cut.
+            let everywhere = |w: &&str| !w.starts_with("/dev/m") && *w != "…";
             text.split(' ').filter(everywhere).collect::<Vec<_>>().join(" ")
         }
         "masked-paths" if text.ends_with("read-only") => "5 hidden, 4 read-only".into(),
