@@ -115,16 +115,17 @@ impl Running {
     fn start(world: &World, args: &[&str]) -> Running {
         let mut command = world.command(args);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let boxwright = command.spawn().expect("the program starts");
+        let mut running = Running { boxwright: command.spawn().expect("the program starts"), pid: 0 };
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let children = format!("/proc/{0}/task/{0}/children", boxwright.id());
+            let children = format!("/proc/{0}/task/{0}/children", running.boxwright.id());
             let text = std::fs::read_to_string(children).unwrap_or_default();
             let pid = text.split_whitespace().find_map(|w| w.parse::<u32>().ok());
             if let Some(pid) = pid
                 && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n")
             {
-                return Running { boxwright, pid };
+                running.pid = pid;
+                return running;
             }
             assert!(Instant::now() < deadline, "no container");
             std::thread::sleep(Duration::from_millis(10));
@@ -139,8 +140,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.pid == 0 {
+            let _ = self.boxwright.kill();
+        } else {
+            let _ = Command::new("kill").args(["-9", &self.pid.to_string()]).status();
+        }
         // Process 1 hears nothing but SIGKILL; then boxwright cleans up and ends.
-        let _ = Command::new("kill").args(["-9", &self.pid.to_string()]).status();
         let _ = common::wait(&mut self.boxwright, Duration::from_secs(30));
     }
 }
@@ -204,6 +209,32 @@ fn a_running_stage_of_an_ordinary_users() {
         skip!("the other test is for an ordinary user already");
     }
     a_running_process_is_drawn_as_it_is(&World::as_user());
+}
+
+#[test]
+fn a_process_that_has_ended_is_said_to_have() {
+    let world = World::new();
+    let mut dead = Command::new("true").spawn().expect("true");
+    let stat = format!("/proc/{}/stat", dead.id());
+    while !std::fs::read_to_string(&stat).expect("nobody has waited for it").contains(") Z ") {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let run = world.run(["draw", &dead.id().to_string()]).exits(0);
+    assert!(run.stderr.contains("not seen: ") && run.stderr.contains("it has ended"), "{run}");
+    assert_eq!(parse(&run.stdout).facts("command"), ["runs true"]);
+    dead.wait().expect("its end");
+}
+
+#[test]
+fn oneself_is_all_the_hosts() {
+    let world = World::new();
+    // The shell is the parent of the one that draws, and in all of its namespaces.
+    let mut shell = world.any("sh");
+    shell.args(["-c", "./boxwright draw $$; exit $?"]);
+    let picture = parse(&world.finish(shell).exits(0).stdout);
+    assert_eq!(picture.namespaces("own"), BTreeSet::new());
+    assert!(picture.namespaces("shared").len() >= 7);
+    assert!(picture.part("data-part", "wires").is_none());
 }
 
 #[test]

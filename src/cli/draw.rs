@@ -54,6 +54,7 @@ fn of_stage(primitive: &'static dyn Primitive) -> Command {
         if !last {
             return c;
         }
+        let c = c.alias("run");
         let words = Arg::new("words").value_name("IMAGE [COMMAND [ARG...]]").help_heading(None).num_args(0..);
         c.arg(words.trailing_var_arg(true).help("The image, and the command, which is ended after the picture"))
     })

@@ -38,6 +38,11 @@ pub fn stranger(pid: Pid, ours: &Snapshot, state: &State) -> Result<Stranger> {
     let mut seen = eyes.read_about();
     seen.extend(eyes::cgroups(Some(pid)));
     let mut unseen = Vec::new();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    if stat.is_empty() || stat.contains(") Z ") {
+        unseen.push("namespaces and files: it has ended, and all that was its own is gone".into());
+        return Ok(Stranger { seen, unseen });
+    }
     if !seen.contains_key(&Fact::UserNs) {
         unseen.push(format!("namespaces: /proc/{pid}/ns is closed to you (ptrace(2), access mode checking)"));
     }
