@@ -4,6 +4,7 @@
 
 mod draw;
 pub mod flags;
+mod lab;
 mod list;
 mod run;
 mod stage;
@@ -40,6 +41,7 @@ fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCod
         "explain" => list::explain(sub),
         "doctor" => list::doctor(sub, &state()?),
         "draw" => draw::run(sub, &state()?),
+        "lab" => lab::run(sub, &state()?),
         "full-run" => run::run(sub, &state()?),
         stage => stage::run(stage, sub, &state()?),
     }
@@ -84,7 +86,7 @@ pub fn command() -> Command {
     for primitive in &LIST[..LIST.len() - 1] {
         all = all.subcommand(stage::command(*primitive));
     }
-    all.subcommand(run::command())
+    all.subcommand(run::command()).subcommand(lab::command())
 }
 
 fn format_flag(values: &'static [&'static str]) -> Arg {

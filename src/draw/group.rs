@@ -14,8 +14,9 @@ pub fn group(p: &Portrait) -> Group {
         (false, true) => Standing::Shared,
         (false, false) => Standing::Own,
     };
-    // `memory:/a/b` on v1; what they have in common is the name.
-    let path = own.first().map(|path| path.rsplit('/').next().unwrap_or(path).to_string());
+    // v2's path where there is one; on v1 `memory:/a/b`, of which the name is the same everywhere.
+    let path = own.iter().find(|path| path.starts_with('/')).or(own.first());
+    let path = path.map(|path| path.split_once(":/").map_or(path.to_string(), |(_, rest)| format!("/{rest}")));
     let path = match standing {
         Standing::Own => Line::new("cgroup", path.unwrap_or_default()),
         Standing::Shared => Line::new("cgroup", "the caller's"),
