@@ -343,7 +343,15 @@ fn the_books_pictures_are_pictures() {
             continue;
         }
         let drawn = drawing::normal(&world.run(drawing(stage)).exits(0).stdout);
-        parse(&drawn);
+        // What stands for a value must fit where the value did.
+        for text in parse(&drawn)
+            .all()
+            .into_iter()
+            .filter(|e| e.get("data-fact").is_some() && e.name == "text" && e.get("text-anchor").is_none())
+        {
+            let left: f32 = text.get("x").and_then(|x| x.parse().ok()).expect("a place");
+            assert!(left + text.text.chars().count() as f32 * 8.7 < 450.0, "{}", text.text);
+        }
         let file = file(number, stage);
         if bless {
             std::fs::write(&file, &drawn).expect("the picture");

@@ -154,7 +154,7 @@ fn value(fact: &str, text: &str) -> String {
         "pid" if text != "process 1" => "process 4711".into(),
         "host-pid" => "the host calls it 4711".into(),
         "pid-map" => "1 in here is 4711 outside".into(),
-        "cgroup" if own => format!("/boxwright.slice/boxwright-{ID}"),
+        "cgroup" if own => format!("…/boxwright-{ID}"),
         "cpu.max" | "memory.max" | "pids.max" | "io.max" if !own => "no limit".into(),
         "cpu.max" => first(", "),
         "memory.max" => first(" + "),

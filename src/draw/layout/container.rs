@@ -192,5 +192,5 @@ fn sieve(page: &mut Canvas, sieve: &Sieve, top: Length) -> Length {
     }
     page.close();
     page.close();
-    top + 46.0
+    top + 52.0
 }

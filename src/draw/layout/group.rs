@@ -20,7 +20,7 @@ fn height(gauge: &Gauge) -> Length {
 
 /// What a stage has added has a frame, which wants some room.
 fn pad(gauge: &Gauge) -> Length {
-    if gauge.new { 7.0 } else { 0.0 }
+    if gauge.new { 9.0 } else { 0.0 }
 }
 
 /// Where the container begins, when the group begins at `top`.
@@ -62,7 +62,7 @@ fn place_gauge(page: &mut Canvas, gauge: &Gauge, top: Length) {
     let ink = if gauge.own { "ink" } else { "faint" };
     page.open(&[("data-gauge", gauge.name)]);
     if gauge.new {
-        let frame = [GROUP[0] + 7.0, top + 4.0, GROUP[1] - 14.0, height(gauge) - 6.0];
+        let frame = [GROUP[0] + 7.0, top + 5.0, GROUP[1] - 14.0, height(gauge) - 9.0];
         page.rect(frame, 7.0, "frame new");
         page.new_tag(frame[0] + frame[2] + 4.0, frame[1]);
     }
