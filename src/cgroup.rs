@@ -13,7 +13,7 @@ mod units;
 mod v1;
 mod v2;
 
-pub use counters::Counters;
+pub use counters::{Counters, usage};
 pub use disk::disk_behind;
 pub use counters::read as counters;
 pub use end::{freeze, is_frozen, kill_all, pids, remove};

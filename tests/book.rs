@@ -229,7 +229,8 @@ fn commands_run(world: &World) {
         let stage = command.split(' ').nth(1).unwrap_or_default();
         let lack = world.lack(stage).filter(|_| command.starts_with("boxwright ") && stage != "full-run");
         let mut shell = world.any("sh");
-        shell.env("PATH", &path).args(["-c", &command]);
+        // Where the user may leave files.
+        shell.env("PATH", &path).args(["-c", &command]).current_dir(world.dir.path().join("home"));
         let run = world.finish(shell).exits(if lack.is_some() { 125 } else { 0 });
         let said = normal::words(&format!("{}{}", run.stdout, run.stderr));
         let mut rest = said.lines();
