@@ -13,9 +13,9 @@ mod units;
 mod v1;
 mod v2;
 
+pub use counters::read as counters;
 pub use counters::{Counters, usage};
 pub use disk::disk_behind;
-pub use counters::read as counters;
 pub use end::{freeze, is_frozen, kill_all, pids, remove};
 pub use facts::facts;
 pub use layout::{Controller, Layout};

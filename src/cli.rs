@@ -2,12 +2,14 @@
 //! Only the subcommand that is called is built (clap's `defer`), because building all of them costs more than a
 //! namespace.
 
+mod container;
 mod draw;
 pub mod flags;
 mod lab;
 mod list;
 mod run;
 mod stage;
+mod template;
 
 use crate::error::{Error, Result, code};
 use crate::primitive::LIST;
@@ -43,7 +45,10 @@ fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCod
         "draw" => draw::run(sub, &state()?),
         "lab" => lab::run(sub, &state()?),
         "full-run" => run::run(sub, &state()?),
-        stage => stage::run(stage, sub, &state()?),
+        other => {
+            let state = state()?;
+            container::dispatch(other, sub, &state).unwrap_or_else(|| stage::run(other, sub, &state))
+        }
     }
 }
 
@@ -86,7 +91,7 @@ pub fn command() -> Command {
     for primitive in &LIST[..LIST.len() - 1] {
         all = all.subcommand(stage::command(*primitive));
     }
-    all.subcommand(run::command()).subcommand(lab::command())
+    all.subcommand(run::command()).subcommands(container::commands()).subcommand(lab::command())
 }
 
 fn format_flag(values: &'static [&'static str]) -> Arg {

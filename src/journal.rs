@@ -123,8 +123,10 @@ impl Journal {
 
     /// What was made, as this journal has it: of a start whose process went on as another program.
     pub fn made(&self) -> Option<Made> {
-        let text = std::fs::read_to_string(&self.path).ok()?;
-        serde_json::from_str(text.lines().next()?).ok()
+        // Through this descriptor: to open the file once more and close that would free the record lock (fcntl(2)).
+        let mut text = vec![0; self.file.metadata().ok()?.len().try_into().ok()?];
+        self.file.read_exact_at(&mut text, 0).ok()?;
+        serde_json::from_slice(text.split(|b| *b == b'\n').next()?).ok()
     }
 
     /// Its descriptor, to be handed to the program that this process becomes: the lock stays with the process

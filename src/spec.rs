@@ -7,7 +7,7 @@ mod devices;
 pub mod env;
 mod limits;
 mod security;
-mod units;
+pub mod units;
 pub mod userns;
 
 use oci_spec::runtime as oci;

@@ -206,6 +206,11 @@ impl Table {
         out
     }
 
+    /// For a reader and for scripts, as `ps` has it: a line is a line, however wide it gets.
+    pub fn lines(&self, style: Style) -> String {
+        self.text(Style { width: usize::MAX / 2, ..style })
+    }
+
     /// For the book.
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));

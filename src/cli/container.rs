@@ -12,7 +12,7 @@ use crate::state::State;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::process::ExitCode;
 
-pub use start::run;
+pub use start::{is_kept, run};
 
 /// Their command lines.
 pub fn commands() -> Vec<Command> {
@@ -37,7 +37,11 @@ pub fn life_flags(command: Command) -> Command {
 
 /// CONTAINER…
 fn containers() -> Arg {
-    Arg::new("containers").value_name("CONTAINER").num_args(1..).required(true).help("Name, id, or the beginning of an id")
+    Arg::new("containers")
+        .value_name("CONTAINER")
+        .num_args(1..)
+        .required(true)
+        .help("Name, id, or the beginning of an id")
 }
 
 fn one_container() -> Arg {

@@ -37,7 +37,7 @@ const fn flag(
 use Takes::{Many, Nothing, One};
 
 #[rustfmt::skip]
-static FLAGS: [Flag; 40] = [
+static FLAGS: [Flag; 41] = [
     flag("userns", None, "map-user", One("MODE"), "auto, host or keep-id [default: host as root, else auto]"),
     flag("hostname", Some('h'), "set-hostname", One("NAME"), "Hostname in the container"),
     flag("domainname", None, "set-hostname", One("NAME"), "NIS domain name in the container"),
@@ -70,7 +70,8 @@ static FLAGS: [Flag; 40] = [
     flag("oom-score-adj", None, "drop-caps", One("N"), "How readily it is killed for memory (-1000 to 1000)"),
     flag("interactive", Some('i'), "full-run", Nothing, "Keep standard input open"),
     flag("tty", Some('t'), "full-run", Nothing, "Give it a terminal"),
-    flag("rm", None, "full-run", Nothing, "Remove it when it ends (always so, for now)"),
+    flag("detach", Some('d'), "full-run", Nothing, "In the background: print its id, and return"),
+    flag("rm", None, "full-run", Nothing, "Remove it when it ends"),
     flag("env", Some('e'), "full-run", Many("NAME=VALUE"), "Set a variable; NAME alone passes it on"),
     flag("env-file", None, "full-run", Many("FILE"), "Environment variables from a file"),
     flag("workdir", Some('w'), "full-run", One("DIR"), "Working directory in the container"),

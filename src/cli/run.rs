@@ -1,6 +1,7 @@
 //! `full-run`: the whole list, as docker run does it.
 
 use super::{flags, stage};
+use crate::container::store::Store;
 use crate::error::Result;
 use crate::spec::build::Purpose;
 use crate::state::State;
@@ -14,7 +15,7 @@ pub fn command() -> Command {
         .about("Run a command in a container: everything above, together")
         .override_usage("boxwright full-run [OPTIONS] [IMAGE [COMMAND [ARG...]]]\n       boxwright full-run [OPTIONS] --rootfs DIR COMMAND [ARG...]")
         .defer(|c| {
-            let c = stage::common(flags::add(c, "full-run"));
+            let c = super::container::life_flags(stage::common(flags::add(c, "full-run")));
             c.disable_help_flag(true)
                 .arg(Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print help").help_heading(None))
                 .arg(
@@ -33,6 +34,9 @@ pub fn command() -> Command {
 /// # Errors
 /// 125, 126 or 127 (see [`crate::error::code`]).
 pub fn run(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
+    if super::container::is_kept(matches) {
+        return super::container::run(matches, Store::new(state));
+    }
     let mut words = matches.get_many::<String>("words").map(|w| w.cloned().collect::<Vec<_>>()).unwrap_or_default();
     let mut options = flags::options(matches);
     if options.rootfs.is_none() && !words.is_empty() {

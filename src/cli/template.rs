@@ -154,7 +154,10 @@ mod tests {
     fn fields_become_their_values() {
         let object = json!({ "Names": "web", "State": { "Pid": 7, "Running": true }, "List": [1] });
         assert_eq!(filled("{{.Names}}\\t{{ .State.Pid }}", &object).unwrap(), "web\t7");
-        assert_eq!(filled("{{json .State}} {{json .Names}} {{.List}}", &object).unwrap(), "{\"Pid\":7,\"Running\":true} \"web\" [1]");
+        assert_eq!(
+            filled("{{json .State}} {{json .Names}} {{.List}}", &object).unwrap(),
+            "{\"Pid\":7,\"Running\":true} \"web\" [1]"
+        );
         assert!(filled("{{.Nothing}}", &object).unwrap_err().to_string().contains("there are: List, Names, State"));
     }
 

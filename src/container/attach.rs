@@ -9,7 +9,10 @@ use crate::sys::{signal, tty};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, connect, listen as listen_on, recv, send, socket, socketpair};
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, connect, listen as listen_on, recv,
+    send, socket, socketpair,
+};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -179,7 +182,8 @@ pub enum Ended {
 /// What is neither a character nor `ctrl-` and one.
 pub fn keys(text: &str) -> Result<Vec<u8>> {
     let wrong = |key: &str| {
-        Error::new(format!("--detach-keys {text}: {key:?} is no key")).hint("ctrl-p,ctrl-q: letters, or ctrl- and one of a-z @ [ \\ ] ^ _")
+        Error::new(format!("--detach-keys {text}: {key:?} is no key"))
+            .hint("ctrl-p,ctrl-q: letters, or ctrl- and one of a-z @ [ \\ ] ^ _")
     };
     let key = |key: &str| -> Result<u8> {
         match (key.strip_prefix("ctrl-").map(str::as_bytes), key.as_bytes()) {
@@ -204,7 +208,8 @@ impl Drop for Raw {
 /// # Errors
 /// When the monitor is gone without having told the container's end.
 pub fn attend(socket: &OwnedFd, how: &How) -> Result<Ended> {
-    let signals = [libc::SIGWINCH, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
+    let signals =
+        [libc::SIGWINCH, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
     signal::block(&signals)?;
     let signalled = signal::fd(&signals)?;
     let [stdin, stdout, stderr] = standard();
@@ -222,7 +227,8 @@ pub fn attend(socket: &OwnedFd, how: &How) -> Result<Ended> {
     let mut outputs = [duplicate(stdout)?, duplicate(stderr)?].map(std::fs::File::from);
     let (mut input, mut keys) = (how.input, Keys { keys: how.detach.clone(), seen: 0 });
     loop {
-        let mut fds = vec![PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(signalled.as_fd(), PollFlags::POLLIN)];
+        let mut fds =
+            vec![PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(signalled.as_fd(), PollFlags::POLLIN)];
         if input {
             fds.push(PollFd::new(stdin, PollFlags::POLLIN));
         }
@@ -321,7 +327,9 @@ mod tests {
     #[test]
     fn messages_survive_the_way() {
         let (a, b) = pair().unwrap();
-        for message in [Message::Out(vec![0, 255]), Message::End(-1), Message::Size(24, 80), Message::InEnd, Message::Stop] {
+        for message in
+            [Message::Out(vec![0, 255]), Message::End(-1), Message::Size(24, 80), Message::InEnd, Message::Stop]
+        {
             say(a.as_fd(), &message).unwrap();
             assert_eq!(hear(b.as_fd()).unwrap(), Some(message));
         }

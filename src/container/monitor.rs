@@ -91,7 +91,8 @@ fn go(container: &Container<'_>, client: Option<OwnedFd>, report: Option<&OwnedF
         let listener = attach::listen(state, id)?;
         let streams = ends.streams;
         let init = ends.init.as_ref().map(AsRawFd::as_raw_fd);
-        let job = Job { spec: &spec, state, id: Some(id), prefix, stdio: streams, init, interrupt: None, watcher: None };
+        let job =
+            Job { spec: &spec, state, id: Some(id), prefix, stdio: streams, init, interrupt: None, watcher: None };
         let running = spawn::start(&job)?;
         let pid = running.pid.as_raw();
         let (journal, held, pidfd, terminal) = running.hand_over();
@@ -161,7 +162,8 @@ fn become_anew(baggage: &Baggage) -> Error {
     let text = serde_json::to_string(baggage).unwrap_or_default();
     let c = |s: &str| CString::new(s).unwrap_or_default();
     let argv = [c(NAME), c(&baggage.id), c(&text)];
-    let env: Vec<CString> = std::env::vars().filter(|(n, _)| n == "PATH" || n == "HOME").map(|(n, v)| c(&format!("{n}={v}"))).collect();
+    let env: Vec<CString> =
+        std::env::vars().filter(|(n, _)| n == "PATH" || n == "HOME").map(|(n, v)| c(&format!("{n}={v}"))).collect();
     sys::process::execve(c"/proc/self/exe", &argv, &env)
 }
 

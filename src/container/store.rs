@@ -108,7 +108,8 @@ impl<'a> Store<'a> {
             Err(e) => return Err(Error::io(format!("opendir({})", self.containers().display()), &e)),
         };
         let id = |e: std::fs::DirEntry| e.file_name().into_string().ok();
-        let mut all: Vec<Container<'a>> = entries.flatten().filter_map(id).filter_map(|id| self.by_short(&id)).collect();
+        let mut all: Vec<Container<'a>> =
+            entries.flatten().filter_map(id).filter_map(|id| self.by_short(&id)).collect();
         all.sort_by_key(|c| std::cmp::Reverse((c.record.created, c.record.id.clone())));
         Ok(all)
     }

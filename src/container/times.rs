@@ -87,8 +87,18 @@ mod tests {
         assert_eq!(
             words,
             [
-                "Less than a second", "1 second", "59 seconds", "About a minute", "About a minute", "2 minutes",
-                "59 minutes", "About an hour", "2 hours", "3 days", "2 weeks", "3 months"
+                "Less than a second",
+                "1 second",
+                "59 seconds",
+                "About a minute",
+                "About a minute",
+                "2 minutes",
+                "59 minutes",
+                "About an hour",
+                "2 hours",
+                "3 days",
+                "2 weeks",
+                "3 months"
             ]
         );
     }

@@ -1,9 +1,9 @@
 //! `stop`, `kill`, `pause`, `unpause`, `wait`, `rm`, `rename`, `container prune`.
 
 use super::{containers, each, find, flag, on, value, word, words};
+use crate::container::Now;
 use crate::container::attach::{self, Message};
 use crate::container::store::{Container, Store};
-use crate::container::Now;
 use crate::error::{Error, Result};
 use crate::journal::Made;
 use crate::sys::process;
@@ -17,19 +17,26 @@ pub fn commands() -> Vec<Command> {
     vec![
         Command::new("stop").about("Ask containers to end, and kill those that do not").defer(|c| {
             c.arg(containers())
-                .arg(value("time", Some('t'), "SECONDS", "Wait so long before it is killed; -1: for ever [default: 10]").allow_hyphen_values(true))
+                .arg(
+                    value("time", Some('t'), "SECONDS", "Wait so long before it is killed; -1: for ever [default: 10]")
+                        .allow_hyphen_values(true),
+                )
                 .arg(value("signal", Some('s'), "SIGNAL", "Ask with this one [default: its --stop-signal]"))
         }),
-        Command::new("kill").about("Send a signal to containers").defer(|c| {
-            c.arg(containers()).arg(value("signal", Some('s'), "SIGNAL", "Which one [default: KILL]"))
-        }),
+        Command::new("kill")
+            .about("Send a signal to containers")
+            .defer(|c| c.arg(containers()).arg(value("signal", Some('s'), "SIGNAL", "Which one [default: KILL]"))),
         Command::new("pause").about("Stop all processes of containers where they are").defer(|c| c.arg(containers())),
         Command::new("unpause").about("Let paused containers go on").defer(|c| c.arg(containers())),
-        Command::new("wait").about("Wait until containers end, and print their exit codes").defer(|c| c.arg(containers())),
+        Command::new("wait")
+            .about("Wait until containers end, and print their exit codes")
+            .defer(|c| c.arg(containers())),
         Command::new("rm").about("Remove containers, with all that they have written").defer(|c| {
-            c.arg(containers())
-                .arg(flag("force", Some('f'), "Kill those that run"))
-                .arg(flag("volumes", Some('v'), "Their anonymous volumes, too (there are none)"))
+            c.arg(containers()).arg(flag("force", Some('f'), "Kill those that run")).arg(flag(
+                "volumes",
+                Some('v'),
+                "Their anonymous volumes, too (there are none)",
+            ))
         }),
         Command::new("rename").about("Give a container another name").defer(|c| {
             c.arg(super::one_container()).arg(Arg::new("name").value_name("NAME").required(true).help("The new one"))

@@ -27,7 +27,12 @@ pub fn commands() -> Vec<Command> {
                 .arg(value("detach-keys", None, "KEYS", "Leave it with these [default: ctrl-p,ctrl-q]"))
         }),
         Command::new("restart").about("Stop containers, and start them again").defer(|c| {
-            c.arg(containers()).arg(value("time", Some('t'), "SECONDS", "Wait so long before it is killed [default: 10]"))
+            c.arg(containers()).arg(value(
+                "time",
+                Some('t'),
+                "SECONDS",
+                "Wait so long before it is killed [default: 10]",
+            ))
         }),
         Command::new("attach").about("Connect this terminal with a running container").defer(|c| {
             c.arg(one_container())
@@ -109,7 +114,8 @@ fn create<'a>(matches: &ArgMatches, store: Store<'a>) -> Result<Container<'a>> {
     };
     let cidfile = word(matches, "cidfile").map(|file| {
         let made = std::fs::File::create_new(file).map_err(|e| {
-            Error::io(format!("open({file}, O_CREAT|O_EXCL)"), &e).hint("remove the file of an earlier container, or name another")
+            Error::io(format!("open({file}, O_CREAT|O_EXCL)"), &e)
+                .hint("remove the file of an earlier container, or name another")
         });
         made.map(|open| (open, file.to_string()))
     });
@@ -171,13 +177,16 @@ fn labels(given: &[&str]) -> Result<BTreeMap<String, String>> {
 
 fn restart(text: &str, rm: bool) -> Result<Restart> {
     let wrong = || {
-        Error::new(format!("--restart {text}: no such policy")).hint("no, on-failure, on-failure:5, always, unless-stopped")
+        Error::new(format!("--restart {text}: no such policy"))
+            .hint("no, on-failure, on-failure:5, always, unless-stopped")
     };
     let policy = match text.split_once(':').map_or((text, None), |(policy, most)| (policy, Some(most))) {
         ("no" | "", None) => Restart::No,
         ("always", None) => Restart::Always,
         ("unless-stopped", None) => Restart::UnlessStopped,
-        ("on-failure", most) => Restart::OnFailure(most.map(str::parse).transpose().map_err(|_| wrong())?.filter(|n| *n > 0)),
+        ("on-failure", most) => {
+            Restart::OnFailure(most.map(str::parse).transpose().map_err(|_| wrong())?.filter(|n| *n > 0))
+        }
         _ => return Err(wrong()),
     };
     if rm && policy != Restart::No {
@@ -189,7 +198,9 @@ fn restart(text: &str, rm: bool) -> Result<Restart> {
 fn log_options(given: &[&str]) -> Result<log::Options> {
     let mut options = log::Options::default();
     for text in given {
-        let wrong = || Error::new(format!("--log-opt {text}: not understood")).hint("--log-opt max-size=10m --log-opt max-file=3");
+        let wrong = || {
+            Error::new(format!("--log-opt {text}: not understood")).hint("--log-opt max-size=10m --log-opt max-file=3")
+        };
         match text.split_once('=') {
             Some(("max-size", "-1")) => options.max_size = None,
             Some(("max-size", size)) => {
@@ -218,7 +229,7 @@ fn create_only(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
 /// As [`stage::go`].
 pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     crate::journal::sweep(store.state, crate::journal::Thorough::ForAStart);
-    stage::refuse_without_proc()?;
+    stage::must_have_proc()?;
     for only in ["report", "report-file", "trace", "without"] {
         if matches.value_source(only) == Some(clap::parser::ValueSource::CommandLine) {
             return Err(Error::new(format!("--{only} is for a container that nobody keeps"))
@@ -278,7 +289,7 @@ fn attend(container: &Container<'_>, socket: &std::os::fd::OwnedFd, how: How) ->
 
 fn start(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     crate::journal::sweep(store.state, crate::journal::Thorough::ForAStart);
-    stage::refuse_without_proc()?;
+    stage::must_have_proc()?;
     let names = words(matches, "containers");
     let (attached, interactive) = (on(matches, "attach"), on(matches, "interactive"));
     if !attached && !interactive {

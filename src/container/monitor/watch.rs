@@ -174,8 +174,12 @@ impl Watch<'_> {
         }
         let present: Vec<usize> =
             (0..self.outputs.len()).filter(|at| self.outputs[*at].is_some() && !held_back).collect();
-        let outputs: Vec<usize> =
-            present.into_iter().zip(&ready[first_output..first_client]).filter(|(_, r)| **r).map(|(at, _)| at).collect();
+        let outputs: Vec<usize> = present
+            .into_iter()
+            .zip(&ready[first_output..first_client])
+            .filter(|(_, r)| **r)
+            .map(|(at, _)| at)
+            .collect();
         for at in &outputs {
             self.output(*at)?;
         }

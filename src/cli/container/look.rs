@@ -1,0 +1,552 @@
+//! `ps`, `inspect`, `logs`, `top`, `container prune`: what there is, and what is true of it.
+
+use super::{containers, find, flag, format, format_flag, on, value, word, words};
+use crate::cli::template::{self, Format};
+use crate::container::log::{self, Entry, Stream};
+use crate::container::store::{Container, Store};
+use crate::container::{History, Now, Restart, times};
+use crate::error::{Error, Result};
+use crate::ui::{self, Style};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub fn commands() -> Vec<Command> {
+    vec![
+        Command::new("ps").about("List containers").defer(|c| {
+            c.arg(flag("all", Some('a'), "Also those that do not run"))
+                .arg(flag("quiet", Some('q'), "Only their ids"))
+                .arg(
+                    value("filter", Some('f'), "KEY=VALUE", "Only those: status, name, label, id, exited, ancestor")
+                        .action(ArgAction::Append),
+                )
+                .arg(flag("no-trunc", None, "Whole ids and commands"))
+                .arg(flag("size", Some('s'), "How much they have written"))
+                .arg(flag("latest", Some('l'), "Only the one that was created last"))
+                .arg(format_flag())
+        }),
+        Command::new("inspect")
+            .about("Everything about containers, as JSON")
+            .defer(|c| c.arg(containers()).arg(format_flag())),
+        Command::new("logs").about("What a container has printed").defer(|c| {
+            c.arg(super::one_container())
+                .arg(flag("follow", Some('f'), "Wait for more, until it ends"))
+                .arg(value("tail", Some('n'), "N", "Only the last N lines [default: all]"))
+                .arg(value("since", None, "TIME", "Only what came after: 2026-01-31T12:00:00Z, or 10m"))
+                .arg(value("until", None, "TIME", "Only what came before"))
+                .arg(flag("timestamps", Some('t'), "Each line with its time"))
+        }),
+        Command::new("top").about("A container's processes, as ps shows them").defer(|c| {
+            c.arg(super::one_container()).arg(
+                Arg::new("ps").value_name("PS OPTION").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true),
+            )
+        }),
+        Command::new("container").about("More about containers: prune").subcommand_required(true).defer(|c| {
+            c.disable_help_subcommand(true).subcommand(
+                Command::new("prune").about("Remove all that do not run").arg(flag("force", Some('f'), "Do not ask")),
+            )
+        }),
+    ]
+}
+
+pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Result<ExitCode>> {
+    Some(match name {
+        "ps" => ps(matches, store),
+        "inspect" => inspect(matches, store),
+        "logs" => logs(matches, store),
+        "top" => top(matches, store),
+        "container" => prune(matches.subcommand_matches("prune").unwrap_or(matches), store),
+        _ => return None,
+    })
+}
+
+/// All that there are, after the truth about those whose monitor was killed has been written down.
+fn settled<'a>(store: Store<'a>) -> Result<Vec<Container<'a>>> {
+    crate::journal::sweep(store.state, crate::journal::Thorough::All);
+    store.sweep();
+    let all = store.all()?;
+    all.iter().for_each(Container::settle);
+    // With --rm, settling removes.
+    Ok(all.into_iter().filter(|c| c.dir().join("container.json").exists()).collect())
+}
+
+/// docker's `Status`: `Up 3 minutes (Paused)`, `Exited (137) 2 hours ago`.
+fn status(now: &Now, history: &History) -> String {
+    let since = |time: i64| times::human(times::now() - time);
+    match now {
+        Now::Created => "Created".into(),
+        Now::Running { paused: false, .. } => format!("Up {}", since(history.started)),
+        Now::Running { paused: true, .. } => format!("Up {} (Paused)", since(history.started)),
+        Now::Restarting { .. } => {
+            format!("Restarting ({}) {} ago", history.exit_code.unwrap_or(0), since(history.finished))
+        }
+        Now::Exited => match history.exit_code {
+            Some(code) => format!("Exited ({code}) {} ago", since(history.finished)),
+            None => format!("Exited (unknown: monitor lost) {} ago", since(history.finished)),
+        },
+    }
+}
+
+fn command_line(container: &Container<'_>, whole: bool) -> String {
+    let options = &container.record.options;
+    let words: Vec<&str> = options.entrypoint.iter().chain(&options.command).map(String::as_str).collect();
+    let text = words.join(" ");
+    format!("\"{}\"", if whole { text } else { ui::cut(&text, 20) })
+}
+
+fn row(container: &Container<'_>, whole: bool, size: bool) -> Value {
+    let (record, now, history) = (&container.record, container.now(), container.history());
+    let labels: Vec<String> = record.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let mut row = json!({
+        "ID": if whole { &record.id } else { record.short() },
+        "Image": record.image,
+        "Command": command_line(container, whole),
+        "CreatedAt": times::rfc3339(record.created),
+        "RunningFor": format!("{} ago", times::human(times::now() - record.created)),
+        "State": now.word(),
+        "Status": status(&now, &history),
+        "Names": record.name,
+        "Labels": labels.join(","),
+        "Networks": record.options.network.as_deref().unwrap_or("bridge"),
+        "Mounts": record.options.volume.join(","),
+        "Ports": "",
+    });
+    if size {
+        row["Size"] = json!(human_bytes(written(&container.dir().join("upper"))));
+    }
+    row
+}
+
+/// What a container has written: bytes in its upper layer.
+fn written(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|e| match e.metadata() {
+            Ok(m) if m.is_dir() => written(&e.path()),
+            Ok(m) if m.is_file() => m.len(),
+            _ => 0,
+        })
+        .sum()
+}
+
+/// docker's: powers of a thousand, three digits.
+fn human_bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB", "TB"] {
+        if value < 1000.0 || unit == "TB" {
+            let digits = if value >= 100.0 || unit == "B" {
+                0
+            } else if value >= 10.0 {
+                1
+            } else {
+                2
+            };
+            return format!("{value:.digits$}{unit}");
+        }
+        value /= 1000.0;
+    }
+    String::new()
+}
+
+enum Filter {
+    Status(String),
+    Name(String),
+    Id(String),
+    Label(String, Option<String>),
+    Exited(i32),
+    Ancestor(String),
+}
+
+fn filters(given: &[&str]) -> Result<Vec<Filter>> {
+    given
+        .iter()
+        .map(|text| {
+            let wrong = || {
+                Error::new(format!("--filter {text}: no such filter")).hint(
+                    "status=running, name=TEXT, id=DIGITS, label=KEY, label=KEY=VALUE, exited=CODE, ancestor=IMAGE",
+                )
+            };
+            let (key, value) = text.split_once('=').ok_or_else(wrong)?;
+            let value = value.to_string();
+            Ok(match key {
+                "status" if ["created", "running", "paused", "restarting", "exited"].contains(&value.as_str()) => {
+                    Filter::Status(value)
+                }
+                "name" => Filter::Name(value),
+                "id" => Filter::Id(value),
+                "label" => match value.split_once('=') {
+                    Some((key, value)) => Filter::Label(key.into(), Some(value.into())),
+                    None => Filter::Label(value, None),
+                },
+                "exited" => Filter::Exited(value.parse().map_err(|_| wrong())?),
+                "ancestor" => Filter::Ancestor(value),
+                _ => return Err(wrong()),
+            })
+        })
+        .collect()
+}
+
+/// docker's: of one kind any must hold, of different kinds all; every label must.
+fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
+    let record = &container.record;
+    let holds = |filter: &Filter| match filter {
+        Filter::Status(word) => container.now().word() == word,
+        Filter::Name(text) => record.name.contains(text.as_str()),
+        Filter::Id(text) => record.id.starts_with(text.as_str()),
+        Filter::Label(key, value) => {
+            record.labels.get(key).is_some_and(|have| value.as_ref().is_none_or(|want| want == have))
+        }
+        Filter::Exited(code) => matches!(container.now(), Now::Exited) && container.history().exit_code == Some(*code),
+        Filter::Ancestor(image) => &record.image == image,
+    };
+    let labels = |f: &Filter| matches!(f, Filter::Label(..));
+    filters.iter().all(|filter| {
+        let alike = |f: &&Filter| std::mem::discriminant(*f) == std::mem::discriminant(filter);
+        if labels(filter) { holds(filter) } else { filters.iter().filter(alike).any(holds) }
+    })
+}
+
+fn ps(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    let format = format(matches)?;
+    let filters = filters(&words(matches, "filter"))?;
+    let by_status = filters.iter().any(|f| matches!(f, Filter::Status(_) | Filter::Exited(_)));
+    let all = on(matches, "all") || on(matches, "latest") || by_status;
+    let shown = |container: &&Container<'_>| {
+        (all || !matches!(container.now(), Now::Created | Now::Exited)) && passes(container, &filters)
+    };
+    let found = settled(store)?;
+    let most = if on(matches, "latest") { 1 } else { usize::MAX };
+    let chosen = found.iter().filter(shown).take(most);
+    let (whole, size) = (on(matches, "no-trunc"), on(matches, "size"));
+    if on(matches, "quiet") {
+        for container in chosen {
+            let id = if whole { &container.record.id } else { container.record.short() };
+            ui::print(&format!("{id}\n"));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<Value> = chosen.map(|container| row(container, whole, size)).collect();
+    let mut columns = vec![
+        ("CONTAINER ID", "ID"),
+        ("IMAGE", "Image"),
+        ("COMMAND", "Command"),
+        ("CREATED", "RunningFor"),
+        ("STATUS", "Status"),
+        ("NAMES", "Names"),
+    ];
+    if size {
+        columns.push(("SIZE", "Size"));
+    }
+    template::print(&format, &rows, &columns, Style::of(&std::io::stdout()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// docker's document about one container, as far as there is such a thing here.
+fn document(container: &Container<'_>) -> Value {
+    let (record, now, history) = (&container.record, container.now(), container.history());
+    let options = &record.options;
+    let made = match &now {
+        Now::Running { made, .. } => Some(made.as_ref().clone()),
+        _ => None,
+    };
+    let pid = made.as_ref().and_then(|m| m.init).map_or(0, |i| i.pid);
+    let monitor = match now {
+        Now::Running { watcher, .. } | Now::Restarting { watcher } => watcher,
+        _ => 0,
+    };
+    let lease = made.as_ref().and_then(|m| m.net.clone());
+    let restart = match record.restart {
+        Restart::No => json!({ "Name": "no", "MaximumRetryCount": 0 }),
+        Restart::OnFailure(most) => json!({ "Name": "on-failure", "MaximumRetryCount": most.unwrap_or(0) }),
+        Restart::Always => json!({ "Name": "always", "MaximumRetryCount": 0 }),
+        Restart::UnlessStopped => json!({ "Name": "unless-stopped", "MaximumRetryCount": 0 }),
+    };
+    let words: Vec<&String> = options.entrypoint.iter().chain(&options.command).collect();
+    json!({
+        "Id": record.id,
+        "Created": times::rfc3339(record.created),
+        "Path": words.first(),
+        "Args": words.iter().skip(1).collect::<Vec<_>>(),
+        "State": {
+            "Status": now.word(),
+            "Running": now.runs(),
+            "Paused": matches!(now, Now::Running { paused: true, .. }),
+            "Restarting": matches!(now, Now::Restarting { .. }),
+            "OOMKilled": history.oom_killed,
+            "Dead": false,
+            "Pid": pid,
+            "MonitorPid": monitor,
+            "ExitCode": if now.runs() { Some(0) } else { history.exit_code },
+            "Error": history.error,
+            "StartedAt": times::rfc3339(history.started),
+            "FinishedAt": times::rfc3339(history.finished),
+        },
+        "Image": record.image,
+        "Name": record.name,
+        "RestartCount": history.restarts,
+        "LogPath": container.dir().join("log"),
+        "HostConfig": {
+            "AutoRemove": record.rm,
+            "NetworkMode": options.network.as_deref().unwrap_or("bridge"),
+            "RestartPolicy": restart,
+            "Privileged": options.privileged,
+            "ReadonlyRootfs": options.read_only,
+            "Binds": options.volume,
+            "CapAdd": options.cap_add,
+            "CapDrop": options.cap_drop,
+            "SecurityOpt": options.security_opt,
+            "Memory": options.memory,
+            "Cpus": options.cpus,
+            "PidsLimit": options.pids_limit,
+            "LogConfig": { "MaxSize": record.log.max_size, "MaxFile": record.log.max_file },
+        },
+        "Config": {
+            "Hostname": options.hostname.clone().unwrap_or_else(|| record.short().to_string()),
+            "Domainname": options.domainname,
+            "User": options.user.as_deref().unwrap_or_default(),
+            "Tty": options.tty,
+            "OpenStdin": options.interactive,
+            "Env": options.env,
+            "Entrypoint": options.entrypoint,
+            "Cmd": options.command,
+            "Image": record.image,
+            "WorkingDir": options.workdir.as_deref().unwrap_or_default(),
+            "Labels": record.labels,
+            "StopSignal": record.stop_signal.map(crate::sys::signal::name),
+            "StopTimeout": record.stop_timeout,
+        },
+        "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": container.dir().join("upper") } },
+        "CgroupPaths": made.as_ref().map(|m| m.cgroups.clone()).unwrap_or_default(),
+        "NetworkSettings": {
+            "IPAddress": lease.as_ref().map(|l| l.address.to_string()).unwrap_or_default(),
+            "Bridge": lease.as_ref().map(|l| l.bridge.clone()).unwrap_or_default(),
+        },
+    })
+}
+
+fn inspect(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    let format = format(matches)?;
+    let (mut found, mut failed) = (Vec::new(), false);
+    for name in words(matches, "containers") {
+        match find(store, name) {
+            Ok(container) => found.push(document(&container)),
+            Err(e) => {
+                eprint!("{}", ui::error(&e.to_string()));
+                failed = true;
+            }
+        }
+    }
+    let text = match &format {
+        Format::Table | Format::Json => {
+            let list = Value::Array(found);
+            let text = if format == Format::Json { Ok(list.to_string()) } else { serde_json::to_string_pretty(&list) };
+            text.map_err(|e| Error::new(format!("JSON: {e}")))? + "\n"
+        }
+        Format::Template(pieces, _) => {
+            let lines = found.iter().map(|object| template::fill(pieces, object).map(|line| line + "\n"));
+            lines.collect::<Result<String>>()?
+        }
+    };
+    ui::print(&text);
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// What of a log is shown.
+struct Shown {
+    since: Option<String>,
+    until: Option<String>,
+    times: bool,
+}
+
+impl Shown {
+    fn has(&self, entry: &Entry) -> bool {
+        self.since.as_ref().is_none_or(|since| entry.time >= *since)
+            && self.until.as_ref().is_none_or(|until| entry.time < *until)
+    }
+
+    fn print(&self, entry: &Entry) -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        if self.times {
+            bytes.extend_from_slice(format!("{} ", entry.time).as_bytes());
+        }
+        bytes.extend_from_slice(&entry.bytes);
+        match entry.stream {
+            Stream::Out => std::io::stdout().write_all(&bytes),
+            Stream::Err => std::io::stderr().write_all(&bytes),
+        }
+    }
+}
+
+fn logs(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    let container = find(store, word(matches, "containers").unwrap_or_default())?;
+    let time = |flag: &str| word(matches, flag).map(|text| times::parse(&format!("--{flag}"), text)).transpose();
+    let tail = match word(matches, "tail") {
+        None | Some("all") => usize::MAX,
+        Some(n) => {
+            n.parse().map_err(|_| Error::new(format!("--tail {n}: not a number of lines")).hint("--tail 20, or all"))?
+        }
+    };
+    let shown = Shown {
+        since: time("since")?.map(times::rfc3339),
+        until: time("until")?.map(times::rfc3339),
+        times: on(matches, "timestamps"),
+    };
+    let mut reader = Reader::new(&container.dir());
+    let mut last: VecDeque<Entry> = VecDeque::new();
+    while let Some(entry) = reader.next() {
+        if !shown.has(&entry) {
+            continue;
+        }
+        last.push_back(entry);
+        // Pieces of one line are one line.
+        while tail != usize::MAX && last.iter().filter(|e| e.bytes.ends_with(b"\n")).count() > tail {
+            last.pop_front();
+        }
+        if tail == usize::MAX && last.pop_front().is_some_and(|entry| shown.print(&entry).is_err()) {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    if tail == 0 {
+        last.clear();
+    }
+    for entry in &last {
+        if shown.print(entry).is_err() {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    if on(matches, "follow") {
+        follow(&container, reader, &shown)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for more until the container has ended, and no policy starts it again.
+fn follow(container: &Container<'_>, mut reader: Reader, shown: &Shown) -> Result<()> {
+    loop {
+        // Asked before the last look, so that nothing which was printed before the end is missed.
+        let ended = matches!(container.now(), Now::Created | Now::Exited);
+        while let Some(entry) = reader.next() {
+            if shown.has(&entry) && shown.print(&entry).is_err() {
+                return Ok(());
+            }
+        }
+        if ended || shown.until.as_ref().is_some_and(|until| times::rfc3339(times::now()) > *until) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Reads a log through its rotations: an open file stays the same when it is renamed.
+struct Reader {
+    dir: std::path::PathBuf,
+    rest: VecDeque<std::path::PathBuf>,
+    open: Option<BufReader<File>>,
+    line: Vec<u8>,
+}
+
+impl Reader {
+    fn new(dir: &Path) -> Reader {
+        Reader { dir: dir.into(), rest: log::files(dir).into(), open: None, line: vec![] }
+    }
+
+    fn next(&mut self) -> Option<Entry> {
+        loop {
+            if self.open.is_none() {
+                self.open = self.rest.pop_front().and_then(|file| File::open(file).ok()).map(BufReader::new);
+            }
+            let Some(open) = &mut self.open else {
+                // A log that was not there yet.
+                let file = self.dir.join("log");
+                if self.rest.is_empty() && file.exists() {
+                    self.rest.push_back(file);
+                    continue;
+                }
+                return None;
+            };
+            let n = open.read_until(b'\n', &mut self.line).unwrap_or(0);
+            if self.line.last() == Some(&b'\n') {
+                self.line.pop();
+                let entry = log::parse(&self.line);
+                self.line.clear();
+                if entry.is_some() {
+                    return entry;
+                }
+                continue;
+            }
+            if n == 0 && !self.go_on() {
+                return None;
+            }
+        }
+    }
+
+    /// At the end of a file: is there a newer one?
+    fn go_on(&mut self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        if !self.rest.is_empty() {
+            self.open = None;
+            return true;
+        }
+        let this = self.open.as_ref().and_then(|o| o.get_ref().metadata().ok()).map(|m| m.ino());
+        let files = log::files(&self.dir);
+        let number = |file: &std::path::PathBuf| std::fs::metadata(file).ok().map(|m| m.ino());
+        if files.last().and_then(number) == this {
+            return false;
+        }
+        // Ours was rotated; those after it are newer. If it is gone already, all that there are.
+        let newer = files.iter().position(|file| number(file) == this).map_or(0, |at| at + 1);
+        self.rest = files[newer..].to_vec().into();
+        self.open = None;
+        !self.rest.is_empty()
+    }
+}
+
+fn top(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    let container = find(store, word(matches, "containers").unwrap_or_default())?;
+    let Now::Running { made, .. } = container.now() else {
+        return Err(Error::new(format!("container {} does not run", container.record.name)));
+    };
+    let mut pids: Vec<i32> = made.cgroups.iter().flat_map(|dir| crate::cgroup::pids(dir)).collect();
+    pids.extend(made.init.map(|i| i.pid));
+    pids.sort_unstable();
+    pids.dedup();
+    let list = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let given = words(matches, "ps");
+    let options = if given.is_empty() { vec!["-o", "user,pid,ppid,c,stime,tty,time,args"] } else { given };
+    let run = std::process::Command::new("ps").args(options).args(["-p", &list]).status();
+    run.map(|status| ExitCode::from(status.code().unwrap_or(1) as u8))
+        .map_err(|e| Error::io("execve(ps)", &e).hint("install procps"))
+}
+
+fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    use std::io::IsTerminal;
+    if !on(matches, "force") {
+        if !std::io::stdin().is_terminal() {
+            return Err(Error::new("nobody is here to be asked").hint("boxwright container prune -f"));
+        }
+        ui::print("All containers that do not run will be removed. Go on? [y/N] ");
+        let _ = std::io::stdout().flush();
+        let mut answer = String::new();
+        let _ = std::io::stdin().lock().read_line(&mut answer);
+        if !answer.trim().eq_ignore_ascii_case("y") {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    let mut freed = 0;
+    for container in settled(store)? {
+        if matches!(container.now(), Now::Created | Now::Exited) {
+            let size = written(&container.dir().join("upper"));
+            let _locked = container.lock()?;
+            container.remove()?;
+            freed += size;
+            ui::print(&format!("{}\n", container.record.id));
+        }
+    }
+    ui::print(&format!("Total reclaimed space: {}\n", human_bytes(freed)));
+    Ok(ExitCode::SUCCESS)
+}
