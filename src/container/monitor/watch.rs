@@ -81,11 +81,15 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     if again && undone.is_ok() {
         let _ = journal.save(&Made { id: baggage.id.clone(), kept: true, ..Made::default() });
         if watch.pause(begun.elapsed()) {
-            let _ = container.note(|h| h.restarts += 1);
-            // The next start takes the journal anew.
-            drop(journal);
-            attach::forget(container.state(), &baggage.id);
-            return go(container, None, None);
+            // Whoever stops it has this lock while they say so: either we see it, or they see it running.
+            let _locked = container.lock()?;
+            if !container.history().stopped {
+                let _ = container.note(|h| h.restarts += 1);
+                // The next start takes the journal anew.
+                drop(journal);
+                attach::forget(container.state(), &baggage.id);
+                return go(container, None, None);
+            }
         }
     }
     attach::forget(container.state(), &baggage.id);
