@@ -73,6 +73,30 @@ impl Plan {
 }
 
 impl Cgroup {
+    /// That of a container which runs: from its journal.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn of(dirs: &[PathBuf]) -> Result<Cgroup> {
+        let (mut unified, mut legacy) = (None, Vec::new());
+        for dir in dirs {
+            if dir.join("cgroup.controllers").exists() {
+                unified = Some((dir.clone(), fs::open(dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0)?));
+            } else {
+                legacy.push((dir.clone(), None));
+            }
+        }
+        Ok(Cgroup { unified, legacy })
+    }
+
+    /// v1 takes no limit on memory above that on memory and swap, and none of the second below the first. Without the
+    /// second, the first can be set to anything.
+    pub fn free_swap(&self) {
+        if let Some(Home::V1(dir)) = self.home(Controller::Memory) {
+            let _ = write(dir, "memory.memsw.limit_in_bytes", "-1");
+        }
+    }
+
     /// For CLONE_INTO_CGROUP: its directory on v2; nothing on v1, which cannot do that.
     pub fn clone_into(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().map(|(_, fd)| fd.as_fd())

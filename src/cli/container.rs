@@ -4,6 +4,7 @@
 mod end;
 mod look;
 mod start;
+mod usage;
 
 use super::template;
 use crate::container::store::{Container, Store};
@@ -16,7 +17,7 @@ pub use start::{is_kept, run};
 
 /// Their command lines.
 pub fn commands() -> Vec<Command> {
-    [start::commands(), end::commands(), look::commands()].concat()
+    [start::commands(), end::commands(), look::commands(), usage::commands()].concat()
 }
 
 /// Runs one of them; none if it is not one of them.
@@ -28,6 +29,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, state: &State) -> Option<Resul
     start::dispatch(name, matches, store)
         .or_else(|| end::dispatch(name, matches, store))
         .or_else(|| look::dispatch(name, matches, store))
+        .or_else(|| usage::dispatch(name, matches, store))
 }
 
 /// The flags of `full-run` and `create` that are about the container's life.

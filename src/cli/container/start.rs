@@ -175,7 +175,11 @@ fn labels(given: &[&str]) -> Result<BTreeMap<String, String>> {
     given.iter().map(label).collect()
 }
 
-fn restart(text: &str, rm: bool) -> Result<Restart> {
+/// `--restart`.
+///
+/// # Errors
+/// No such policy; with `--rm`, any but `no`.
+pub fn restart(text: &str, rm: bool) -> Result<Restart> {
     let wrong = || {
         Error::new(format!("--restart {text}: no such policy"))
             .hint("no, on-failure, on-failure:5, always, unless-stopped")
