@@ -7,7 +7,7 @@ mod capabilities;
 mod diff;
 mod eyes;
 mod fact;
-mod mountinfo;
+pub mod mountinfo;
 
 pub use capabilities::count as capability_count;
 pub use diff::{diff, hand_over};
