@@ -40,9 +40,9 @@ fn sweep(world: &World) {
     }
 }
 
-/// Both kinds of user, as far as this test's user can be them (in the short form, the ordinary one has a run of its own).
+/// Both kinds of user, as far as this test's user can be them.
 fn worlds() -> Vec<fn() -> World> {
-    if common::is_root() && common::by_length(false, true, true) {
+    if common::is_root() && common::left_to_a_user().is_none() {
         vec![World::new, World::as_user]
     } else {
         vec![World::new]

@@ -111,11 +111,17 @@ fn json_as_root() {
 
 #[test]
 fn text_as_an_ordinary_user() {
+    if let Some(reason) = common::left_to_a_user() {
+        skip!("{reason}");
+    }
     every_stage(World::as_user, "text", text);
 }
 
 #[test]
 fn json_as_an_ordinary_user() {
+    if let Some(reason) = common::left_to_a_user() {
+        skip!("{reason}");
+    }
     every_stage(World::as_user, "json", json);
 }
 
