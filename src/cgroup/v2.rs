@@ -2,7 +2,7 @@
 
 use super::place::{Base, CALLER, SLICE, Unified};
 use super::units::{blkio_to_io_weight, or_max, shares_to_weight, swap_alone};
-use super::{words, write};
+use super::{no_such_disk, throttles, words, write};
 use crate::error::{Error, Result};
 use crate::sys::fs;
 use nix::errno::Errno;
@@ -149,33 +149,16 @@ pub fn memory(group: &Path, memory: &oci::LinuxMemory) -> Result<Vec<String>> {
     Ok(notes)
 }
 
-/// How many processes.
-///
-/// # Errors
-/// EINVAL.
-pub fn pids(group: &Path, limit: i64) -> Result<()> {
-    write(group, "pids.max", &or_max(if limit == 0 { -1 } else { limit }))
-}
-
 /// Bytes and operations a second, and weights. Returns what this kernel cannot do.
 ///
 /// # Errors
 /// ENODEV for what is no whole disk.
 pub fn io(group: &Path, io: &oci::LinuxBlockIo) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    let lists = [
-        ("rbps", io.throttle_read_bps_device()),
-        ("wbps", io.throttle_write_bps_device()),
-        ("riops", io.throttle_read_iops_device()),
-        ("wiops", io.throttle_write_iops_device()),
-    ];
-    for (key, list) in lists {
-        for t in list.iter().flatten() {
-            // 0 is OCI's "no limit"; to the kernel it is an error.
-            let rate = if t.rate() == 0 { "max".into() } else { t.rate().to_string() };
-            write(group, "io.max", &format!("{}:{} {key}={rate}", t.major(), t.minor()))
-                .map_err(super::no_such_disk)?;
-        }
+    for (key, disk, rate) in throttles(io, ["rbps", "wbps", "riops", "wiops"]) {
+        // 0 is OCI's "no limit"; to the kernel it is an error.
+        let rate = if rate == 0 { "max".into() } else { rate.to_string() };
+        write(group, "io.max", &format!("{disk} {key}={rate}")).map_err(no_such_disk)?;
     }
     if let Some(weight) = io.weight().filter(|&w| w != 0) {
         if group.join("io.bfq.weight").exists() {

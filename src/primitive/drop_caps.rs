@@ -251,7 +251,8 @@ static LESSON: Lesson = Lesson {
     kernel: "prctl(PR_CAPBSET_DROP, CAP), setgroups, setresgid, prctl(PR_SET_KEEPCAPS), setresuid, capset, \
              prctl(PR_CAP_AMBIENT, …), prctl(PR_SET_NO_NEW_PRIVS, 1), prlimit64; /proc/PID/status: CapInh, CapPrm, \
              CapEff, CapBnd, CapAmb, NoNewPrivs; /proc/PID/limits; /proc/self/oom_score_adj",
-    by_hand: "grep Cap /proc/self/status; capsh --decode=00000000a80425fb\n\
+    by_hand: "# as root\n\
+              grep Cap /proc/self/status; capsh --decode=00000000a80425fb\n\
               setpriv --bounding-set -all,+chown,+kill,+setuid,+setgid --inh-caps -all sh\n\
               setpriv --reuid 1000 --regid 1000 --clear-groups --no-new-privs id\n\
               prlimit --nofile=64 sh -c 'ulimit -n'",

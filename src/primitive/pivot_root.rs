@@ -313,7 +313,8 @@ static LESSON: Lesson = Lesson {
           chroot instead, root walks out again: mkdir x; chroot x; cd ../../../..; chroot ..",
     kernel: "openat2(RESOLVE_IN_ROOT) and move_mount for each mount; mknod for /dev; fchdir(NEW); pivot_root(\".\", \".\"); \
              umount2(\".\", MNT_DETACH); chdir(\"/\")",
-    by_hand: "unshare --mount sh -c 'mount --bind ROOTFS ROOTFS; cd ROOTFS; mkdir -p old; pivot_root . old; umount -l old; exec sh'",
+    by_hand: "# as root\n\
+              unshare --mount sh -c 'mount --bind ROOTFS ROOTFS; cd ROOTFS; mkdir -p old; pivot_root . old; umount -l old; exec sh'",
     docker: "always; docker run --read-only, -v, --tmpfs, --device",
     pages: "pivot_root(2), openat2(2), move_mount(2), mount_setattr(2), chroot(2)",
 };
