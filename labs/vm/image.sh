@@ -1,7 +1,8 @@
+#!/bin/sh
 # The last step of the image: mmdebstrap(1) runs this on the host when the packages are installed in $1, as root or as
 # root of its user namespace (so it can read nothing of an ordinary user's home). It gives the root filesystem its
 # users and services, unpacks a kernel, and leaves in $1/out what the VM boots from:
-#   root.qcow2   the disk       vmlinuz   the kernel       vmlinux   the same, unpacked       version   its name
+#   root.qcow2   the disk       vmlinuz   the kernel       version   its name
 #
 # The environment has KERNELS (packages, the first that exists is taken) and SCRATCH (a folder anyone can write to).
 set -eu
@@ -23,7 +24,7 @@ services() {
 	rm -f "$root"/etc/ssh/ssh_host_*
 	chroot "$root" systemctl --quiet set-default multi-user.target
 	chroot "$root" systemctl --quiet enable workshop.service
-	# Upkeep that a machine for one day does not need. Without it the boot is a third shorter under emulation.
+	# Upkeep that a machine for one day does not need. Without it the boot is shorter under emulation.
 	chroot "$root" systemctl --quiet mask getty@tty1.service serial-getty@ttyS0.service apt-daily.timer \
 		apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer man-db.timer \
 		systemd-timesyncd.service systemd-networkd.service systemd-random-seed.service systemd-update-utmp.service \
@@ -35,7 +36,7 @@ services() {
 tidy() {
 	: > "$root/etc/fstab"
 	echo 6f4b0f6ad3c14bb4a5c1d2f29bd8a9f1 > "$root/etc/machine-id" # none: systemd takes it for the first boot
-	rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/var/log/*.log "$root"/var/log/apt "$root"/tmp/*
+	rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/var/log/*.log "$root"/var/log/apt
 }
 
 # The kernel package is unpacked, not installed: its postinst wants an initramfs, which a kernel that has its disk and
@@ -66,33 +67,18 @@ kernel() {
 	find "$root/usr/lib/modules" -name '*.ko.xz' -print0 | xargs -0 --no-run-if-empty -n 64 -P "$(nproc)" xz --decompress
 	chroot "$root" depmod "$version"
 	mv "$out/deb/tree/boot/vmlinuz-$version" "$out/vmlinuz"
-	unpacked "$out/vmlinuz" > "$out/vmlinux" || cp "$out/vmlinuz" "$out/vmlinux"
 	echo "$version" > "$out/version"
 	rm -rf "$out/deb"
 }
 
-# A bzImage is a program that unpacks a kernel. qemu can start the kernel itself (by its PVH note), and an emulated
-# processor is spared the unpacking. Where it lies: Documentation/arch/x86/boot.rst, payload_offset, payload_length.
-unpacked() {
-	setup=$(od -An -tu1 -j 497 -N 1 "$1")
-	# shellcheck disable=SC2046 # two numbers, two words
-	set -- "$1" $(od -An -tu4 -j 584 -N 8 "$1")
-	start=$(((setup + 1) * 512 + $2))
-	case $(od -An -tx1 -j $start -N 4 "$1" | tr -d ' ') in
-		28b52ffd) unpack=zstd ;;
-		fd377a58) unpack=xz ;;
-		*) return 1 ;;
-	esac
-	command -v $unpack > /dev/null || return 1
-	# the size that follows the payload is trailing rubbish to the decompressor
-	tail -c +$((start + 1)) "$1" | head -c "$(($3 - 4))" | $unpack -dc
-}
-
-# The mounts of the build (/proc, /sys, /dev) are left out by a bind that is not recursive.
+# The mounts of the build (/proc, /sys, /dev) are left out by a bind that is not recursive. /tmp is hidden, not emptied:
+# mmdebstrap still needs its apt.conf there, and without it would tidy up the host's package lists.
 disk() {
 	mkdir "$out/root"
+	# shellcheck disable=SC2016 # its own $1 and $2
 	unshare --mount sh -euc '
 		mount --bind "$1" "$2/root"
+		mount -t tmpfs -o mode=1777 tmpfs "$2/root/tmp"
 		truncate -s 6G "$2/raw"
 		mkfs.ext4 -q -F -m 0 -J size=16 -E root_owner=0:0,lazy_itable_init=1,nodiscard -d "$2/root" "$2/raw"
 	' sh "$root" "$out"
