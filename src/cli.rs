@@ -3,6 +3,7 @@
 //! namespace.
 
 pub mod flags;
+mod lab;
 mod list;
 mod run;
 mod stage;
@@ -38,6 +39,7 @@ fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCod
         "stages" => list::stages(sub),
         "explain" => list::explain(sub),
         "doctor" => list::doctor(sub, &state()?),
+        "lab" => lab::run(sub, &state()?),
         "full-run" => run::run(sub, &state()?),
         stage => stage::run(stage, sub, &state()?),
     }
@@ -81,7 +83,7 @@ pub fn command() -> Command {
     for primitive in &LIST[..LIST.len() - 1] {
         all = all.subcommand(stage::command(*primitive));
     }
-    all.subcommand(run::command())
+    all.subcommand(run::command()).subcommand(lab::command())
 }
 
 fn format_flag(values: &'static [&'static str]) -> Arg {

@@ -9,6 +9,7 @@ mod error; // call => errno, why, hint
 mod ids; // ranges of ids for containers of root's
 mod image; // where layers come from
 mod journal; // what a crash would leave behind
+mod lab; // scripts to play, exercises to check
 mod mounts; // placing mounts into a root that may be hostile
 mod net; // netlink, bridge, NAT
 mod observe; // what is true of a process

@@ -35,6 +35,11 @@ impl Style {
         Style { colour: false, width: WIDTH }
     }
 
+    /// Are there colours?
+    pub fn is_coloured(self) -> bool {
+        self.colour
+    }
+
     fn paint(self, text: &str, how: impl Fn(&str) -> ColoredString) -> String {
         if self.colour && !text.is_empty() { how(text).to_string() } else { text.to_string() }
     }

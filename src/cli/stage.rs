@@ -31,6 +31,11 @@ pub fn command(primitive: &'static dyn Primitive) -> Command {
             .arg(switch("all", "Report every primitive, not only this stage's"))
             .arg(switch("prove", "Measure the effect, and do not only read the setting (exit code 1: it has none)"))
             .arg(Arg::new("report-file").long("report-file").value_name("FILE").help("Write the report there"))
+            .arg(switch("quiet", "Print no report: what is printed is the command's").short('q').conflicts_with_all([
+                "report-file",
+                "all",
+                "prove",
+            ]))
             .arg(
                 Arg::new("command")
                     .value_name("COMMAND")
@@ -134,7 +139,7 @@ fn prove(name: &str, matches: &ArgMatches, job: &Job<'_>, report: Option<&RefCel
 /// A stage always reports; full-run when asked to.
 fn wants_report(matches: &ArgMatches, purpose: Purpose) -> bool {
     let asked = |name| matches.try_get_one::<bool>(name).ok().flatten().is_some_and(|on| *on);
-    purpose == Purpose::Stage || asked("report") || matches.contains_id("report-file")
+    purpose == Purpose::Stage && !asked("quiet") || asked("report") || matches.contains_id("report-file")
 }
 
 /// The report, which shows itself when all is set up: before a command can print anything.

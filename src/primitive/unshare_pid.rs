@@ -32,9 +32,11 @@ impl Primitive for UnsharePid {
         spec.namespace(LinuxNamespaceType::Pid)
     }
 
+    // ANCHOR: clone
     fn clone_flags(&self, _: &Spec) -> CloneFlags {
         CloneFlags::CLONE_NEWPID
     }
+    // ANCHOR_END: clone
 }
 
 static LESSON: Lesson = Lesson {

@@ -7,6 +7,7 @@
 #![allow(dead_code)] // no single test program uses all of it
 
 pub mod inventory;
+#[path = "../../src/lab/normal.rs"]
 pub mod normal;
 pub mod picture;
 pub mod strace;
