@@ -5,6 +5,8 @@
 #   expect TEXT COMMAND…      one thing that must be so; "! COMMAND" must not be so
 #   skip REASON               this cannot be checked here: the check ends and does not count
 #   begin [ARG…]              starts the learner's script in the background
+#   begin_in_world FLAG…      the same in namespaces that play the host's (flags of unshare), as root of a user namespace:
+#                             what leaks reaches $exercise, a process that stays in them, and not the real host
 #   finish_exercise           runs it to its end; sets $status, and its output is in $OUT
 #   payload NAME              waits for its process of that name; sets $pid (as seen from here)
 #   within SECONDS COMMAND…   tries until it succeeds
@@ -51,6 +53,13 @@ skip() {
 
 begin() {
 	sh "$EXERCISE" "$@" > "$OUT" 2>&1 < /dev/null &
+	exercise=$!
+}
+
+# With the user namespace also for root: mounts that are shared with the host's become its slaves on the way there.
+begin_in_world() {
+	# Two commands, so that the shell stays while the script runs.
+	unshare --map-root-user "$@" sh -c 'sh "$0" > "$1" 2>&1 < /dev/null; exit $?' "$EXERCISE" "$OUT" &
 	exercise=$!
 }
 
