@@ -5,11 +5,14 @@
 #   expect TEXT COMMAND…      one thing that must be so; "! COMMAND" must not be so
 #   skip REASON               this cannot be checked here: the check ends and does not count
 #   begin [ARG…]              starts the learner's script in the background
+#   begin_in_world FLAG…      the same in namespaces that play the host's (flags of unshare), as root of a user namespace:
+#                             what leaks reaches $exercise, a process that stays in them, and not the real host
 #   finish_exercise           runs it to its end; sets $status, and its output is in $OUT
 #   payload NAME              waits for its process of that name; sets $pid (as seen from here)
 #   within SECONDS COMMAND…   tries until it succeeds
 #   status_of PID FIELD       a field of /proc/PID/status
 #   namespace_of PID TYPE     pid:[4026531836]
+#   inside PID --TYPE COMMAND… in its namespace of that type (--net, --mount), and in its user namespace
 #   cgroup_of PID CONTROLLER  the directory of its group, on cgroup v1 or v2
 #
 # Given: EXERCISE (the learner's script), LAB_PID (from which all processes of this lab descend), an empty working
@@ -50,6 +53,13 @@ skip() {
 
 begin() {
 	sh "$EXERCISE" "$@" > "$OUT" 2>&1 < /dev/null &
+	exercise=$!
+}
+
+# With the user namespace also for root: mounts that are shared with the host's become its slaves on the way there.
+begin_in_world() {
+	# Two commands, so that the shell stays while the script runs.
+	unshare --map-root-user "$@" sh -c 'sh "$0" > "$1" 2>&1 < /dev/null; exit $?' "$EXERCISE" "$OUT" &
 	exercise=$!
 }
 
@@ -97,6 +107,17 @@ status_of() {
 
 namespace_of() {
 	readlink "/proc/$1/ns/$2"
+}
+
+inside() {
+	target=$1 type=$2
+	shift 2
+	# Into the namespace where it is already, nobody can go.
+	if [ "$(namespace_of "$target" user)" = "$(namespace_of $$ user)" ]; then
+		nsenter --target "$target" "$type" "$@"
+	else
+		nsenter --target "$target" --user --preserve-credentials "$type" "$@"
+	fi
 }
 
 # /proc/PID/cgroup says "7:memory:/path" on v1 and "0::/path" on v2; mountinfo says where such a tree is mounted.
