@@ -10,6 +10,7 @@
 #   within SECONDS COMMAND…   tries until it succeeds
 #   status_of PID FIELD       a field of /proc/PID/status
 #   namespace_of PID TYPE     pid:[4026531836]
+#   inside PID --TYPE COMMAND… in its namespace of that type (--net, --mount), and in its user namespace
 #   cgroup_of PID CONTROLLER  the directory of its group, on cgroup v1 or v2
 #
 # Given: EXERCISE (the learner's script), LAB_PID (from which all processes of this lab descend), an empty working
@@ -97,6 +98,17 @@ status_of() {
 
 namespace_of() {
 	readlink "/proc/$1/ns/$2"
+}
+
+inside() {
+	target=$1 type=$2
+	shift 2
+	# Into the namespace where it is already, nobody can go.
+	if [ "$(namespace_of "$target" user)" = "$(namespace_of $$ user)" ]; then
+		nsenter --target "$target" "$type" "$@"
+	else
+		nsenter --target "$target" --user --preserve-credentials "$type" "$@"
+	fi
 }
 
 # /proc/PID/cgroup says "7:memory:/path" on v1 and "0::/path" on v2; mountinfo says where such a tree is mounted.
