@@ -76,6 +76,7 @@ cmp inside /proc/sys/kernel/random/boot_id && echo 'the same boot of the same ke
 readlink /proc/self/ns/time
 boxwright run host readlink /proc/self/ns/time
 
+## The files that tell about it
 # Files that tell about the machine tell about the whole machine. A program that sizes itself by them asks for too much:
 #needs stage limit-memory
 boxwright run --memory 64m host grep MemTotal /proc/meminfo > inside
