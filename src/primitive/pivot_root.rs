@@ -74,6 +74,7 @@ impl Primitive for PivotRoot {
         let umask = sys::fs::umask(0);
         fill(guest, root.as_fd(), handed_over)?;
         sys::fs::umask(umask);
+        // ANCHOR: pivot
         sys::process::fchdir(root.as_fd())?;
         // The old root is stacked on the new one's own "/", so no directory is needed to put it, and goes at once.
         // (pivot_root(2), "pivot_root(".", ".")".)
@@ -86,6 +87,7 @@ impl Primitive for PivotRoot {
         })?;
         sys::mount::umount(Path::new("."), MntFlags::MNT_DETACH)?;
         sys::process::chdir(Path::new("/"))?;
+        // ANCHOR_END: pivot
         guest.pivoted = true;
         crate::command::terminal::inside(guest)?;
         enter_working_directory(guest.spec)?;
