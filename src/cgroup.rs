@@ -155,6 +155,7 @@ impl Cgroup {
         })
     }
 
+    // ANCHOR: pids
     /// The number of processes.
     ///
     /// # Errors
@@ -164,6 +165,7 @@ impl Cgroup {
         let (Home::V1(dir) | Home::V2(dir)) = self.must(Controller::Pids)?;
         write(dir, "pids.max", &units::or_max(if limit == 0 { -1 } else { limit }))
     }
+    // ANCHOR_END: pids
 
     /// Bytes and operations a second. Returns what this kernel cannot do.
     ///

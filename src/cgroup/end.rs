@@ -35,6 +35,7 @@ pub fn freeze(dirs: &[PathBuf], frozen: bool) -> Result<()> {
     wait_until(|| write(dir, "freezer.state", state).is_err() || arrived(), dir, state)
 }
 
+// ANCHOR: kill
 /// Kills every process in these directories and below, and returns when none is left.
 ///
 /// # Errors
@@ -63,6 +64,7 @@ pub fn kill_all(dirs: &[PathBuf]) -> Result<()> {
         "empty",
     )
 }
+// ANCHOR_END: kill
 
 fn kill_each(dirs: &[PathBuf]) {
     for pid in dirs.iter().flat_map(|d| pids(d)) {

@@ -30,6 +30,7 @@ pub fn cpu(group: &Path, cpu: &oci::LinuxCpu) -> Result<()> {
     if let Some(shares) = cpu.shares().filter(|&s| s != 0) {
         write(group, "cpu.shares", &shares.to_string())?;
     }
+    // ANCHOR: quota
     // The period first: the quota is checked against it.
     if let Some(period) = cpu.period().filter(|&p| p != 0) {
         write(group, "cpu.cfs_period_us", &period.to_string())?;
@@ -37,6 +38,7 @@ pub fn cpu(group: &Path, cpu: &oci::LinuxCpu) -> Result<()> {
     if let Some(quota) = cpu.quota().filter(|&q| q != 0) {
         write(group, "cpu.cfs_quota_us", &quota.max(-1).to_string())?;
     }
+    // ANCHOR_END: quota
     if let Some(burst) = cpu.burst() {
         write(group, "cpu.cfs_burst_us", &burst.to_string())?;
     }
@@ -70,6 +72,7 @@ pub fn memory(group: &Path, memory: &oci::LinuxMemory) -> Result<Vec<String>> {
         Some(total) if counts_swap => write(group, both, &total.max(-1).to_string()),
         _ => Ok(()),
     };
+    // ANCHOR: memory
     // Memory and swap together can never be less than memory alone. A new cgroup has neither, so memory comes first;
     // one whose limits are being raised refuses that, and wants the sum first.
     match set_limit() {
@@ -80,6 +83,7 @@ pub fn memory(group: &Path, memory: &oci::LinuxMemory) -> Result<Vec<String>> {
         }
         Err(e) => return Err(e),
     }
+    // ANCHOR_END: memory
     if let Some(soft) = memory.reservation().filter(|&r| r != 0) {
         write(group, "memory.soft_limit_in_bytes", &soft.max(-1).to_string())?;
     }

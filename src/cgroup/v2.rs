@@ -102,6 +102,7 @@ pub fn cpu(group: &Path, cpu: &oci::LinuxCpu) -> Result<()> {
     if let Some(shares) = cpu.shares().filter(|&s| s != 0) {
         write(group, "cpu.weight", &shares_to_weight(shares).to_string())?;
     }
+    // ANCHOR: quota
     let (quota, period) = (cpu.quota().filter(|&q| q != 0), cpu.period().filter(|&p| p != 0));
     if quota.is_some() || period.is_some() {
         let mut line = quota.map_or("max".into(), or_max);
@@ -110,6 +111,7 @@ pub fn cpu(group: &Path, cpu: &oci::LinuxCpu) -> Result<()> {
         }
         write(group, "cpu.max", &line)?;
     }
+    // ANCHOR_END: quota
     if let Some(burst) = cpu.burst() {
         write(group, "cpu.max.burst", &burst.to_string())?;
     }
@@ -155,11 +157,13 @@ pub fn memory(group: &Path, memory: &oci::LinuxMemory) -> Result<Vec<String>> {
 /// ENODEV for what is no whole disk.
 pub fn io(group: &Path, io: &oci::LinuxBlockIo) -> Result<Vec<String>> {
     let mut notes = Vec::new();
+    // ANCHOR: io
     for (key, disk, rate) in throttles(io, ["rbps", "wbps", "riops", "wiops"]) {
         // 0 is OCI's "no limit"; to the kernel it is an error.
         let rate = if rate == 0 { "max".into() } else { rate.to_string() };
         write(group, "io.max", &format!("{disk} {key}={rate}")).map_err(no_such_disk)?;
     }
+    // ANCHOR_END: io
     if let Some(weight) = io.weight().filter(|&w| w != 0) {
         if group.join("io.bfq.weight").exists() {
             write(group, "io.bfq.weight", &weight.to_string())?;

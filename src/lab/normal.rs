@@ -34,6 +34,9 @@ pub fn text(report: &str, root: &Path) -> String {
         }
         if line.starts_with("  kernel calls") {
             out.push_str(&calls_of_text(&block[1..]));
+        } else if line == "  proof" {
+            // Sentences: none of them is in columns.
+            out.push_str(&format!("{}\n", block.join("\n")));
         } else if line.starts_with("  in another shell") {
             out.push_str(&format!("{line}\n"));
             out.extend(block[1..].iter().map(|l| format!("{}\n", without_pid(l))));
