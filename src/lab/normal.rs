@@ -537,7 +537,8 @@ fn given_out(word: &str) -> String {
     }
     match word {
         id if hex(id, 12) => "ID".into(),
-        hash if hex(hash, 16) => "HASH".into(),
+        // A set of capabilities is as long, and means what it says: it begins with zeros.
+        hash if hex(hash, 16) && !hash.starts_with("00000") => "HASH".into(),
         port if port.strip_prefix("bw").is_some_and(|id| hex(id, 12)) => "bwID".into(),
         other => other.into(),
     }
