@@ -13,14 +13,14 @@ unshare --map-user=1000 --map-group=1000 sh -c '
         mount -t tmpfs none /mnt && echo I can mount"'
 
 # Nothing is broken yet. But mount(2), and packet filters, and much else in the kernel that was written for root alone can
-# now be called by anybody. That is where most escapes of the last years began. Who needs unshare(2) in a container?
+# now be called by anybody. Many escapes of the last years began there. Who needs unshare(2) in a container?
 
 ## A filter of four instructions
 # A filter is a program that the kernel runs before each system call. Here is one as perl hands it over, since a shell
 # cannot: it loads the call's number, compares it, and answers.
 #needs tool perl
 cat > filter.pl <<'END'
-# perl filter.pl CALL ERRNO COMMAND...: for this command, the system call fails with this errno
+# perl filter.pl CALL ERRNO COMMAND...: the command's calls of that name fail with this errno
 my %number = `uname -m` =~ /x86_64/ ? (prctl => 157, unshare => 272, fchownat => 260)
                                     : (prctl => 167, unshare => 97, fchownat => 54);
 my ($call, $errno, @command) = @ARGV;
@@ -29,8 +29,8 @@ my $filter = pack "(SCCL)4",
     0x15, 0, 1, $number{$call},         # not this one? leave the next line out
     0x06, 0, 0, 0x00050000 | $errno,    # SECCOMP_RET_ERRNO: do not do it, return this
     0x06, 0, 0, 0x7fff0000;             # SECCOMP_RET_ALLOW
-syscall $number{prctl}, 38, 1, 0, 0, 0;                         # PR_SET_NO_NEW_PRIVS
-syscall $number{prctl}, 22, 2, pack("S x6 P", 4, $filter);      # PR_SET_SECCOMP, a filter
+syscall $number{prctl}, 38, 1, 0, 0, 0;                     # PR_SET_NO_NEW_PRIVS
+syscall $number{prctl}, 22, 2, pack("S x6 P", 4, $filter);  # PR_SET_SECCOMP: a filter
 exec @command;
 END
 
