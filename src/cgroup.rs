@@ -13,7 +13,7 @@ mod units;
 mod v1;
 mod v2;
 
-pub use counters::Counters;
+pub use counters::{Counters, usage};
 pub use disk::disk_behind;
 pub use end::{kill_all, remove};
 pub use facts::facts;

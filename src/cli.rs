@@ -2,6 +2,7 @@
 //! Only the subcommand that is called is built (clap's `defer`), because building all of them costs more than a
 //! namespace.
 
+mod draw;
 pub mod flags;
 mod lab;
 mod list;
@@ -39,6 +40,7 @@ fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCod
         "stages" => list::stages(sub),
         "explain" => list::explain(sub),
         "doctor" => list::doctor(sub, &state()?),
+        "draw" => draw::run(sub, &state()?),
         "lab" => lab::run(sub, &state()?),
         "full-run" => run::run(sub, &state()?),
         stage => stage::run(stage, sub, &state()?),
@@ -79,7 +81,8 @@ pub fn command() -> Command {
             Command::new("doctor")
                 .about("Say what this machine can and cannot do, and how to mend it")
                 .defer(|c| c.arg(format_flag(&["text", "json"]))),
-        );
+        )
+        .subcommand(draw::command());
     for primitive in &LIST[..LIST.len() - 1] {
         all = all.subcommand(stage::command(*primitive));
     }

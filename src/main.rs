@@ -5,6 +5,7 @@ mod cgroup; // control groups, v1 and v2
 mod cli; // the command line
 mod command; // what the command lives among: file, user, streams, terminal, init
 mod doctor; // what this machine can do
+mod draw; // pictures of what is really there
 mod error; // call => errno, why, hint
 mod ids; // ranges of ids for containers of root's
 mod image; // where layers come from

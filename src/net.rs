@@ -16,7 +16,7 @@ mod nftables;
 mod resolver;
 pub mod trial;
 
-pub use look::{Outside, look};
+pub use look::{Outside, Seen, look, plugs};
 pub use resolver::{hosts, resolv_conf};
 
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ use netlink::{Batch, Socket};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// A container's place in the network.
@@ -231,6 +231,12 @@ pub fn tidy(state: &State) {
 pub fn outside(state: &State, made: &Made, held: &[OwnedFd]) -> Outside {
     let (bridge, table) = shared_names(state);
     look::outside(&bridge, &table, made.net.as_ref(), held)
+}
+
+/// The same for a network namespace that need not be of our making (a descriptor, and its [`plugs`]): where its cables
+/// end in ours.
+pub fn cables(state: &State, namespace: BorrowedFd<'_>, plugs: &[(u32, u32)]) -> Outside {
+    look::cables(namespace, plugs, &shared_names(state).1)
 }
 
 /// Can this kernel make cables and bridges, and let us?

@@ -8,11 +8,13 @@ mod diff;
 mod eyes;
 mod fact;
 mod mountinfo;
+mod stranger;
 
 pub use capabilities::count as capability_count;
 pub use diff::{diff, hand_over};
-pub use eyes::{Eyes, inside, outside};
+pub use eyes::{Eyes, cgroups, inside, outside};
 pub use fact::Family;
+pub use stranger::{Stranger, stranger};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

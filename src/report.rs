@@ -154,6 +154,21 @@ impl Report {
         self.entries.iter().find(|e| e.primitive.name() == name).map_or(&[], |e| &e.changes)
     }
 
+    /// What the process that started it sees of itself; nothing before the first step.
+    pub fn before(&self) -> Option<&Snapshot> {
+        self.first.as_ref()
+    }
+
+    /// What is true of the container after the last step.
+    pub fn after(&self) -> &Snapshot {
+        &self.last
+    }
+
+    /// The container's process, on the host; nothing before all is set up.
+    pub fn pid(&self) -> Option<Pid> {
+        self.pid
+    }
+
     /// The entries to show, in the order of the list.
     fn shown(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|e| self.all || e.primitive.name() == self.stage.name())

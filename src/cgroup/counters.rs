@@ -1,6 +1,8 @@
 //! What a cgroup has used, and how often the kernel had to hold it back: the evidence behind a limit.
 
+use super::layout::Layout;
 use super::words;
+use nix::unistd::Pid;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,6 +53,15 @@ pub fn read(dirs: &[PathBuf]) -> Counters {
         disks(dir, &mut all.io);
     }
     all
+}
+
+/// What the groups of a process have used that are not ours as well; nothing where it shares all with us.
+pub fn usage(pid: Pid) -> Counters {
+    let (ours, its) = (Layout::ours(), Layout::of(Some(pid)));
+    let seats =
+        |layout: &Layout| layout.unified.iter().chain(&layout.legacy).map(|s| s.own.clone()).collect::<Vec<_>>();
+    let shared = seats(ours);
+    read(&seats(&its).into_iter().filter(|dir| !shared.contains(dir)).collect::<Vec<_>>())
 }
 
 fn set(counter: &mut Option<u64>, value: Option<u64>) {

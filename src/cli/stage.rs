@@ -53,13 +53,16 @@ pub fn common(c: Command) -> Command {
     c.next_help_heading("report")
         .arg(super::format_flag(&["text", "json"]).help("The report's format"))
         .arg(switch("trace", "Print every kernel call of the set-up as it is made"))
-        .arg(
-            Arg::new("without")
-                .long("without")
-                .value_name("PRIMITIVE")
-                .action(ArgAction::Append)
-                .help("Leave a primitive out, and see what breaks"),
-        )
+        .arg(without())
+}
+
+/// The flag that leaves a primitive out.
+pub fn without() -> Arg {
+    Arg::new("without")
+        .long("without")
+        .value_name("PRIMITIVE")
+        .action(ArgAction::Append)
+        .help("Leave a primitive out, and see what breaks")
 }
 
 /// Runs a stage.
@@ -67,12 +70,17 @@ pub fn common(c: Command) -> Command {
 /// # Errors
 /// 125 with reason and remedy; the command's own exit code is no error.
 pub fn run(name: &str, matches: &ArgMatches, state: &State) -> Result<ExitCode> {
+    go(name, matches, &options(name, matches), Purpose::Stage, state)
+}
+
+/// What a stage is to be.
+pub fn options(name: &str, matches: &ArgMatches) -> Options {
     let mut options = flags::options(matches);
     // Root has no need of a user namespace, so elsewhere it takes a flag; here it was asked for by name.
     if name == "map-user" && options.userns.is_none() {
         options.userns = Some("auto".into());
     }
-    go(name, matches, &options, Purpose::Stage, state)
+    options
 }
 
 /// Stages and full-run are the same from here on.
@@ -80,11 +88,7 @@ pub fn run(name: &str, matches: &ArgMatches, state: &State) -> Result<ExitCode> 
 /// # Errors
 /// As [`run`].
 pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose, state: &State) -> Result<ExitCode> {
-    if !Path::new("/proc/self").exists() {
-        return Err(Error::new("/proc is not mounted")
-            .why("containers are set up, looked at and cleaned up through it")
-            .hint("mount -t proc proc /proc"));
-    }
+    must_have_proc()?;
     crate::journal::sweep(state, crate::journal::Thorough::ForAStart);
     let spec = build::build(options, purpose, state)?;
     let (prefix, skipped) = prefix(name, matches, &spec)?;
@@ -107,6 +111,16 @@ pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose,
     finished?;
     // A proof that is no proof is a failure, unless the command has already had one of its own.
     Ok(ExitCode::from(if proved { end.exit_code() } else { end.exit_code().max(1) }))
+}
+
+/// Nothing goes without it.
+pub fn must_have_proc() -> Result<()> {
+    if Path::new("/proc/self").exists() {
+        return Ok(());
+    }
+    Err(Error::new("/proc is not mounted")
+        .why("containers are set up, looked at and cleaned up through it")
+        .hint("mount -t proc proc /proc"))
 }
 
 /// `--prove`: measures this stage's primitive, or with `--all` every one of the prefix, before the start that is
@@ -185,10 +199,10 @@ fn destination(matches: &ArgMatches, command: bool) -> Result<Destination> {
 }
 
 /// The primitives of a stage, and those that this machine cannot do.
-type Prefix = (Vec<&'static dyn Primitive>, Vec<(&'static dyn Primitive, Lack)>);
+pub type Prefix = (Vec<&'static dyn Primitive>, Vec<(&'static dyn Primitive, Lack)>);
 
 /// The primitives up to `name` that are wanted, possible, and not left out.
-fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Prefix> {
+pub fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Prefix> {
     let last = number(name).unwrap_or(LIST.len() - 1);
     let without: Vec<&String> = matches.get_many::<String>("without").map(Iterator::collect).unwrap_or_default();
     if let Some(unknown) = without.iter().find(|w| number(w).is_none_or(|n| n == LIST.len() - 1)) {

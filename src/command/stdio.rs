@@ -78,6 +78,16 @@ impl Stdio {
         Ok(stdio)
     }
 
+    /// For a command whose words nobody wants: it reads nothing, and what it writes is dropped.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE.
+    pub fn silent() -> Result<Stdio> {
+        let null = fs::open(Path::new("/dev/null"), OFlag::O_RDWR, 0)?;
+        let streams = Streams::Own([null.as_raw_fd(); 3]);
+        Ok(Stdio { streams, init: None, theirs: vec![null], relays: vec![], type_into: false, home: None })
+    }
+
     /// The child has its copies: without this, no pipe would ever come to its end.
     pub(crate) fn started(&mut self) {
         self.theirs.clear();

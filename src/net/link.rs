@@ -9,13 +9,15 @@ use super::netlink::{Answer, Attributes, Batch, Family, Fixed, Name, Socket, fin
 use crate::error::{Error, Result};
 use nix::errno::Errno;
 use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 names! {
     RTM_NEWLINK = 16, RTM_DELLINK = 17, RTM_GETLINK = 18,
     RTM_NEWADDR = 20, RTM_GETADDR = 22,
     RTM_NEWROUTE = 24, RTM_GETROUTE = 26,
-    IFLA_ADDRESS = 1, IFLA_IFNAME = 3, IFLA_MASTER = 10, IFLA_LINKINFO = 18, IFLA_NET_NS_PID = 19, IFLA_AF_SPEC = 26,
-    IFLA_EXT_MASK = 29,
+    IFLA_ADDRESS = 1, IFLA_IFNAME = 3, IFLA_LINK = 5, IFLA_MASTER = 10, IFLA_LINKINFO = 18, IFLA_NET_NS_PID = 19, IFLA_AF_SPEC = 26,
+    IFLA_EXT_MASK = 29, IFLA_LINK_NETNSID = 37,
+    RTM_GETNSID = 90, NETNSA_NSID = 1, NETNSA_FD = 3,
     IFLA_NUM_TX_QUEUES = 31, IFLA_NUM_RX_QUEUES = 32,
     IFLA_INFO_KIND = 1, IFLA_INFO_DATA = 2,
     VETH_INFO_PEER = 1,
@@ -158,6 +160,9 @@ pub struct Link {
     pub master: Option<u32>,
     /// Its hardware address.
     pub mac: Option<Mac>,
+    /// A veth's other end: its number, and by which number our network namespace knows the one in which it is (none:
+    /// in ours, too).
+    pub peer: Option<(u32, Option<u32>)>,
 }
 
 fn parse_link((_, payload): &Answer) -> Option<Link> {
@@ -170,6 +175,10 @@ fn parse_link((_, payload): &Answer) -> Option<Link> {
         flags: u32_at(payload, 8)?,
         master: find(attributes, IFLA_MASTER.number).and_then(|v| u32_at(v, 0)),
         mac: find(attributes, IFLA_ADDRESS.number).and_then(|v| v.try_into().ok()).map(Mac),
+        peer: find(attributes, IFLA_LINK.number).and_then(|v| u32_at(v, 0)).map(|index| {
+            let there = find(attributes, IFLA_LINK_NETNSID.number).and_then(|v| u32_at(v, 0));
+            (index, there)
+        }),
     })
 }
 
@@ -199,6 +208,21 @@ pub fn all(socket: &mut Socket) -> Result<Vec<Link>> {
     let mut links: Vec<Link> = answers.iter().filter_map(parse_link).collect();
     links.sort_by_key(|l| l.index);
     Ok(links)
+}
+
+/// The number by which our network namespace knows another one (`namespace`: a descriptor of it); none: not at all, so
+/// that no cable of ours leads there.
+///
+/// # Errors
+/// EBADF.
+pub fn number_of(socket: &mut Socket, namespace: BorrowedFd<'_>) -> Result<Option<u32>> {
+    // struct rtgenmsg: a family, and what aligns it.
+    let fixed = Fixed { bytes: vec![0; 4], text: "{rtgen_family=AF_UNSPEC}".into() };
+    let fd = namespace.as_raw_fd() as u32;
+    let answers = socket.ask(RTM_GETNSID, 0, "", fixed, |a| a.u32(NETNSA_FD, fd))?;
+    let number = |(_, payload): &Answer| u32_at(find(payload.get(4..)?, NETNSA_NSID.number)?, 0);
+    // -1, NETNSA_NSID_NOT_ASSIGNED.
+    Ok(answers.first().and_then(number).filter(|n| *n != u32::MAX))
 }
 
 /// An address of a link, in either family.

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What a process sees of its network namespace.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// `eth0 up veth 02:62:0a:62:00:02`.
     pub links: Vec<String>,
@@ -106,11 +106,49 @@ fn look_at_bridge(socket: &mut Socket, name: &str, lease: Option<&Lease>) -> Res
     if let Some(lease) = lease
         && let Some(port) = link::by_name(socket, &lease.port)?
     {
-        let state = if port.flags & UP != 0 { "up" } else { "down" };
-        let place = if port.master == Some(bridge.index) { "in" } else { "beside" };
-        lines.push(format!("{} {state} {place} {name}", port.name));
+        lines.push(show_port(&port, &bridge));
     }
     Ok(lines)
+}
+
+/// The veths of the calling process's network namespace: the number of each, and the number of its other end.
+pub fn plugs() -> Vec<(u32, u32)> {
+    let links = link::socket().and_then(|mut s| link::all(&mut s)).unwrap_or_default();
+    let veth = |l: &Link| l.kind.as_deref() == Some("veth");
+    links.iter().filter(|l| veth(l)).filter_map(|l| Some((l.index, l.peer?.0))).collect()
+}
+
+/// Where the cables of another network namespace (a descriptor, and its [`plugs`]) end in ours: the bridge with its
+/// address, the port, and those rules of the table that name the bridge. Nothing where no cable leads from there to us.
+pub fn cables(namespace: BorrowedFd<'_>, plugs: &[(u32, u32)], table: &str) -> Outside {
+    let trace = || -> Result<Outside> {
+        let mut socket = link::socket()?;
+        let Some(number) = link::number_of(&mut socket, namespace)? else { return Ok(Outside::default()) };
+        let links = link::all(&mut socket)?;
+        // The same two numbers may belong to a cable between two other namespaces: the number of ours tells.
+        let veth = |l: &&Link| l.kind.as_deref() == Some("veth");
+        let ends_there =
+            |l: &&Link| plugs.iter().any(|&(own, peer)| (l.index, l.peer) == (peer, Some((own, Some(number)))));
+        let Some(port) = links.iter().filter(veth).find(ends_there) else { return Ok(Outside::default()) };
+        let Some(bridge) = links.iter().find(|l| Some(l.index) == port.master) else {
+            return Ok(Outside { bridge: vec![show_link(port)], rules: vec![] });
+        };
+        let mut lines = vec![show_link(bridge)];
+        let addresses = link::addresses(&mut socket)?;
+        let ours = addresses.iter().filter(|a| a.index == bridge.index && !is_made_up(a.address));
+        lines.extend(ours.map(|a| format!("{} {}/{}", bridge.name, a.address, a.prefix)));
+        lines.push(show_port(port, bridge));
+        let mut rules = nat::socket().and_then(|mut s| nat::list(&mut s, table)).unwrap_or_default();
+        rules.retain(|rule| rule.split(' ').any(|word| word == bridge.name));
+        Ok(Outside { bridge: lines, rules })
+    };
+    trace().unwrap_or_default()
+}
+
+fn show_port(port: &Link, bridge: &Link) -> String {
+    let state = if port.flags & UP != 0 { "up" } else { "down" };
+    let place = if port.master == Some(bridge.index) { "in" } else { "beside" };
+    format!("{} {state} {place} {}", port.name, bridge.name)
 }
 
 /// The same in another network namespace, by a short-lived process: whoever enters a user namespace to get there

@@ -8,10 +8,12 @@ use crate::spawn::Host;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 /// Stands behind a count that is the host's, and so moves by itself.
 pub const THE_HOSTS: &str = " (the host's)";
@@ -26,6 +28,8 @@ pub struct Eyes {
     number: String,
     /// The resource limits it came with.
     limits: Vec<(u64, u64)>,
+    /// Where its root directory is found.
+    root: PathBuf,
 }
 
 impl Eyes {
@@ -42,7 +46,34 @@ impl Eyes {
         let how = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let own = openat(AT_FDCWD, "/proc/self", how, Mode::empty()).map_err(hint)?;
         let number = readlinkat(AT_FDCWD, "/proc/self").map_err(hint)?.to_string_lossy().into_owned();
-        Ok(Eyes { own, number, limits: limits() })
+        Ok(Eyes { own, number, limits: limits(), root: "/".into() })
+    }
+
+    /// The same on another process, as far as its directory may be read ([`super::stranger`]).
+    ///
+    /// # Errors
+    /// ENOENT: there is no such process.
+    pub(super) fn on(pid: Pid) -> Result<Eyes> {
+        let directory = format!("/proc/{pid}");
+        let how = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let own = openat(AT_FDCWD, directory.as_str(), how, Mode::empty())
+            .map_err(|e| Error::call(format!("openat(AT_FDCWD, \"{directory}\", O_PATH|O_DIRECTORY)"), e))?;
+        Ok(Eyes { own, number: pid.to_string(), limits: vec![], root: format!("{directory}/root/").into() })
+    }
+
+    /// What can be read about another process: what the process itself would see, but for its name and its network,
+    /// which are not in /proc, and with its user as the reader's own user namespace numbers it.
+    pub(super) fn read_about(&self) -> Snapshot {
+        let mut seen = Snapshot::new();
+        self.namespaces(&mut seen);
+        self.identity(&mut seen);
+        self.privileges(&mut seen);
+        self.files(&mut seen);
+        // Its number in every PID namespace in which it has one, its own namespace's last.
+        if let Some(pid) = field(&self.read("status"), "NSpid").and_then(|all| all.split_whitespace().last()) {
+            one(&mut seen, Fact::Pid, pid.to_string());
+        }
+        seen
     }
 
     /// What this process sees now. What cannot be seen is absent.
@@ -52,6 +83,7 @@ impl Eyes {
         self.identity(&mut seen);
         self.privileges(&mut seen);
         self.files(&mut seen);
+        self.limits(&mut seen);
         one(&mut seen, Fact::Pid, nix::unistd::getpid().to_string());
         if let Some(processes) = self.processes() {
             one(&mut seen, Fact::Processes, processes);
@@ -127,6 +159,9 @@ impl Eyes {
                 one(seen, fact, value.into());
             }
         }
+    }
+
+    fn limits(&self, seen: &mut Snapshot) {
         let show = |n: u64| if n == RLIM_INFINITY { "unlimited".to_string() } else { n.to_string() };
         let changed = LIMITS.iter().zip(limits()).zip(&self.limits).filter(|((_, now), then)| now != *then);
         let changed = changed.map(|(((_, name), (soft, hard)), _)| format!("{name} {}:{}", show(soft), show(hard)));
@@ -141,7 +176,7 @@ impl Eyes {
         one(seen, Fact::Propagation, mountinfo::propagation(&table));
         many(seen, Fact::Mounts, mountinfo::mounts(&table));
         many(seen, Fact::MaskedPaths, mountinfo::masked(&table));
-        let Ok(root) = std::fs::metadata("/") else { return };
+        let Ok(root) = std::fs::metadata(&self.root) else { return };
         // Two overlays have the same type and source, and two roots may be on the same disk: the numbers tell.
         let (major, minor) = (nix::sys::stat::major(root.dev()), nix::sys::stat::minor(root.dev()));
         let what = mountinfo::root(&table).map_or_else(
@@ -181,7 +216,7 @@ fn one(seen: &mut Snapshot, fact: Fact, value: String) {
     seen.insert(fact, Value::One(value));
 }
 
-fn many(seen: &mut Snapshot, fact: Fact, values: impl IntoIterator<Item = String>) {
+pub(super) fn many(seen: &mut Snapshot, fact: Fact, values: impl IntoIterator<Item = String>) {
     seen.insert(fact, Value::Many(values.into_iter().collect()));
 }
 
@@ -221,15 +256,20 @@ pub fn inside() -> Snapshot {
 
 /// What only the host sees of the container; before clone3, of the process that is going to be copied.
 pub fn outside(host: &Host<'_>) -> Snapshot {
-    let mut seen = Snapshot::new();
-    let who = host.child().map_or_else(|_| "self".to_string(), |pid| pid.to_string());
-    if let Ok(text) = std::fs::read_to_string(format!("/proc/{who}/cgroup")) {
-        many(&mut seen, Fact::Cgroup, text.lines().filter_map(hierarchy));
-    }
+    let mut seen = cgroups(host.child().ok());
     let net = crate::net::outside(host.state, &host.made, &host.held);
     many(&mut seen, Fact::Bridge, net.bridge);
     many(&mut seen, Fact::Nft, net.rules);
-    seen.extend(crate::cgroup::facts(host.child().ok()));
+    seen
+}
+
+/// The cgroup of a process (none: ours), and its limits.
+pub fn cgroups(pid: Option<Pid>) -> Snapshot {
+    let mut seen = crate::cgroup::facts(pid);
+    let who = pid.map_or_else(|| "self".to_string(), |pid| pid.to_string());
+    if let Ok(text) = std::fs::read_to_string(format!("/proc/{who}/cgroup")) {
+        many(&mut seen, Fact::Cgroup, text.lines().filter_map(hierarchy));
+    }
     seen
 }
 
