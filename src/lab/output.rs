@@ -102,6 +102,8 @@ fn without_excuses(printed: &str) -> String {
     for line in printed.lines() {
         excuse = line.starts_with("boxwright: skipped ")
             || line.starts_with("boxwright: note: net.ipv4.ip_forward was")
+            // Its place is the report of add-net; an ordinary user would read it under every command.
+            || line.starts_with("boxwright: note: without root, bridge and rules")
             || excuse && line.starts_with("  try: ");
         if !excuse {
             out.push_str(line);

@@ -46,6 +46,7 @@ impl Primitive for MaskPaths {
         // namespace sees it.
         let root = sys::fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
         let named = |e: Error, path: &str, how| e.why(format!("{path} could not be made {how}"));
+        // ANCHOR: order
         // Read-only first: such a mount takes along what is mounted below it, masks too, and would double them.
         for path in read_only(guest.spec) {
             mounts::readonly(root.as_fd(), Path::new(path)).map_err(|e| named(e, path, "read-only"))?;
@@ -54,6 +55,7 @@ impl Primitive for MaskPaths {
         for path in masked(guest.spec) {
             masks.mask(Path::new(path)).map_err(|e| named(e, path, "invisible"))?;
         }
+        // ANCHOR_END: order
         Ok(())
     }
 }
