@@ -76,8 +76,10 @@ fn quotes(book: &Path, found: &mut Vec<String>) {
     walk(book, "", &mut |_, file| {
         let Ok(text) = std::fs::read_to_string(file) else { return };
         for rest in text.split("{{#include ").skip(1) {
-            let path = rest.split([':', '}']).next().unwrap_or_default().trim().trim_start_matches("../");
-            found.push(path.to_string());
+            // A file beside the chapter is the book's own, and is here already.
+            if let Some(path) = rest.split([':', '}']).next().unwrap_or_default().trim().strip_prefix("../") {
+                found.push(path.trim_start_matches("../").to_string());
+            }
         }
     });
 }

@@ -87,9 +87,11 @@ impl Set {
     pub const EMPTY: Set = Set(0);
     /// All that this program knows by name.
     pub const ALL: Set = Set((1 << NAMES.len()) - 1);
+    // ANCHOR: docker
     /// What docker leaves a container: own files' owners and modes, identities, low ports, raw sockets (ping), chroot,
     /// device nodes (which the device cgroup still forbids to open), file capabilities, audit messages.
     pub const DOCKER: Set = Set::of(&[0, 1, 3, 4, 5, 6, 7, 8, 10, 13, SYS_CHROOT, 27, 29, 31]);
+    // ANCHOR_END: docker
 
     /// Those with these numbers.
     pub const fn of(numbers: &[u8]) -> Set {

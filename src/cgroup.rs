@@ -180,16 +180,17 @@ impl Cgroup {
         })
     }
 
+    // ANCHOR: pids
     /// The number of processes.
     ///
     /// # Errors
     /// As [`Cgroup::limit_cpu`].
     pub fn limit_pids(&self, limit: i64) -> Result<()> {
-        match self.must(Controller::Pids)? {
-            Home::V1(dir) => v1::pids(dir, limit),
-            Home::V2(dir) => v2::pids(dir, limit),
-        }
+        // One file, of one name, on both versions.
+        let (Home::V1(dir) | Home::V2(dir)) = self.must(Controller::Pids)?;
+        write(dir, "pids.max", &units::or_max(if limit == 0 { -1 } else { limit }))
     }
+    // ANCHOR_END: pids
 
     /// Bytes and operations a second. Returns what this kernel cannot do.
     ///
@@ -247,6 +248,25 @@ fn write(dir: &Path, file: &str, value: &str) -> Result<()> {
 /// The words of a file; none when it cannot be read.
 fn words(file: &Path) -> Vec<String> {
     std::fs::read_to_string(file).unwrap_or_default().split_whitespace().map(str::to_string).collect()
+}
+
+/// OCI's limits on disks: each with its version's name for its kind (bytes read and written a second, operations read and
+/// written), the disk as MAJOR:MINOR, and the rate.
+fn throttles<'a>(
+    io: &'a oci::LinuxBlockIo,
+    names: [&'static str; 4],
+) -> impl Iterator<Item = (&'static str, String, u64)> + 'a {
+    let lists = [
+        io.throttle_read_bps_device(),
+        io.throttle_write_bps_device(),
+        io.throttle_read_iops_device(),
+        io.throttle_write_iops_device(),
+    ];
+    let one = |t: &oci::LinuxThrottleDevice| (format!("{}:{}", t.major(), t.minor()), t.rate());
+    names
+        .into_iter()
+        .zip(lists)
+        .flat_map(move |(name, list)| list.iter().flatten().map(one).map(move |(disk, rate)| (name, disk, rate)))
 }
 
 fn no_such_disk(e: Error) -> Error {

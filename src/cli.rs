@@ -27,6 +27,9 @@ pub fn main() -> Result<ExitCode> {
         Ok(matches) => matches,
         Err(e) => {
             let _ = e.print();
+            if e.kind() == clap::error::ErrorKind::InvalidSubcommand {
+                eprintln!("\n'boxwright stages' lists the stages in their order.");
+            }
             // docker's: a usage error is boxwright's own failure, and no exit code of the command's.
             return Ok(if e.use_stderr() { ExitCode::from(code::FAILED) } else { ExitCode::SUCCESS });
         }

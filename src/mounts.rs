@@ -235,6 +235,7 @@ impl<'a> Masks<'a> {
     }
 }
 
+// ANCHOR: null
 /// The root's own /dev/null, if that is what it is: whoever could put a link or another file in its place would have it
 /// mounted over the masked paths, writable (CVE-2025-31133).
 fn null_device(root: BorrowedFd<'_>) -> Result<OwnedFd> {
@@ -248,7 +249,9 @@ fn null_device(root: BorrowedFd<'_>) -> Result<OwnedFd> {
         .why("files are hidden behind it, and what stands in its place would be shown instead")
         .hint("do not mount anything over /dev/null"))
 }
+// ANCHOR_END: null
 
+// ANCHOR: readonly
 /// Makes a path and everything mounted below it read-only. Nothing there: false.
 ///
 /// # Errors
@@ -260,6 +263,7 @@ pub fn readonly(root: BorrowedFd<'_>, path: &Path) -> Result<bool> {
     sys::mount::attach(tree.as_fd(), at.as_fd())?;
     Ok(true)
 }
+// ANCHOR_END: readonly
 
 fn existing(root: BorrowedFd<'_>, path: &Path) -> Result<Option<OwnedFd>> {
     match sys::fs::open_in_root(root, path, OFlag::O_PATH, 0, Links::Inside) {

@@ -152,12 +152,14 @@ pub fn connect(lease: &Lease, pid: Pid, inside: OwnedFd) -> Result<()> {
     configure(inside, lease)
 }
 
+// ANCHOR: cable
 fn plug_in(socket: &mut Socket, lease: &Lease, bridge: u32, pid: Pid) -> Result<()> {
     let mut batch = Batch::default();
     link::make_veth(&mut batch, &lease.port, bridge, lease.mac(), pid.as_raw());
     link::switch_on_named(&mut batch, &lease.port);
     socket.run(batch).map_err(link::explain)
 }
+// ANCHOR_END: cable
 
 /// Inside a network namespace with nothing but `lo`: switches that on.
 ///

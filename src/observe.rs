@@ -7,7 +7,7 @@ mod capabilities;
 mod diff;
 mod eyes;
 mod fact;
-mod mountinfo;
+pub mod mountinfo;
 mod stranger;
 
 pub use capabilities::count as capability_count;
@@ -19,10 +19,24 @@ pub use stranger::{Stranger, stranger};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One thing that can be seen. The order is the order of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fact {
+/// The facts are listed once, in the order of a report.
+macro_rules! facts {
+    ($($(#[$about:meta])* $fact:ident,)*) => {
+        /// One thing that can be seen. The order is the order of a report.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Fact {
+            $($(#[$about])* $fact,)*
+        }
+
+        impl Fact {
+            /// All of them.
+            pub const ALL: [Fact; [$(stringify!($fact)),*].len()] = [$(Fact::$fact),*];
+        }
+    };
+}
+
+facts! {
     /// The user namespace (inode of /proc/PID/ns/user).
     UserNs,
     /// Which ids of its parent the user namespace maps (/proc/PID/uid_map).

@@ -49,9 +49,9 @@ trait Experiment: Sync {
     /// # Errors
     /// Why not, as a clause.
     fn prepare(&self, spec: &Spec, state: &State) -> std::result::Result<(), String>;
-    /// In the container, just before the primitive: the same without it.
-    fn before(&self, _: &Spec) -> Result<Option<serde_json::Value>> {
-        Ok(None)
+    /// Is it run just before the primitive, too, to be compared?
+    fn also_before(&self) -> bool {
+        false
     }
     /// In the container, as its last step.
     ///
@@ -65,8 +65,7 @@ trait Experiment: Sync {
 /// What there is to judge by.
 struct Evidence<'a> {
     spec: &'a Spec,
-    /// What [`Experiment::before`] and [`Experiment::run`] returned, in this order. The last is missing when the
-    /// experiment did not survive.
+    /// What [`Experiment::run`] returned, each time. The last is missing when the experiment did not survive.
     reports: &'a [serde_json::Value],
     /// The kernel's counters, from a cgroup that was new when it began.
     counters: Counters,
@@ -78,6 +77,11 @@ impl Evidence<'_> {
     /// One of the reports, as the experiment's own structure.
     fn report<T: for<'d> Deserialize<'d>>(&self, index: usize) -> Option<T> {
         serde_json::from_value(self.reports.get(index)?.clone()).ok()
+    }
+
+    /// The two reports of an experiment that runs before its primitive and after it.
+    fn before_and_after<T: for<'d> Deserialize<'d>>(&self) -> Option<(T, T)> {
+        self.report(0).zip(self.report(1))
     }
 }
 
@@ -96,6 +100,11 @@ impl Verdict {
     /// It could not be found out.
     fn unproved(why: impl Into<String>, measured: Vec<String>) -> Verdict {
         Verdict { held: false, unproved: Some(why.into()), measured }
+    }
+
+    /// There is nothing to judge by.
+    fn silent() -> Verdict {
+        Verdict::unproved("the experiment ended without a word", vec![])
     }
 }
 
@@ -207,9 +216,9 @@ impl Primitive for Step {
             // In place of execve: the parent hears the end of the wire.
             process::exit_now(0)
         }
-        match self.experiment.before(guest.spec)? {
-            Some(value) => guest.measured(value),
-            None => Ok(()),
+        match self.experiment.also_before() {
+            true => guest.measured(self.experiment.run(guest.spec)?),
+            false => Ok(()),
         }
     }
 }

@@ -76,6 +76,17 @@ fn every_error_is_clear_to_an_ordinary_user() {
     try_all(&World::as_user().used());
 }
 
+/// As docker refuses --privileged in a user namespace. (An ordinary user has no other choice, and is not told off.)
+#[test]
+fn privileged_and_ids_of_its_own_exclude_each_other() {
+    let run = |world: World| world.run(["full-run", "--userns", "auto", "--privileged", "host", "true"]);
+    run(World::as_user()).exits(0);
+    if !common::is_root() {
+        skip!("only root has the choice");
+    }
+    one_clear_error(&run(World::new()).exits(125), &["--userns auto", "--privileged"]);
+}
+
 #[test]
 fn a_usage_error_is_boxwrights_own_failure() {
     let world = World::new();
@@ -83,6 +94,7 @@ fn a_usage_error_is_boxwrights_own_failure() {
         let run = world.run(args);
         assert!(run.code() == 125 && !run.stderr.is_empty(), "{run}");
     }
+    assert!(world.run(["no-such-command"]).stderr.contains("boxwright stages"), "a way out");
     world.run(["explain", "no-such-stage"]).exits(125);
     world.run(["unshare-pid", "--without", "no-such-primitive"]).exits(125);
 }

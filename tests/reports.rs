@@ -15,25 +15,16 @@ fn names(world: &World) -> Vec<String> {
     stages.iter().filter_map(|s| s["name"].as_str().map(str::to_string)).collect()
 }
 
-/// Why this machine cannot do a stage, if doctor says so.
-fn lack(world: &World, stage: &str) -> Option<String> {
-    let doctor = world.run(["doctor", "--format", "json"]).json();
-    doctor["stages"].as_array()?.iter().find(|s| s["name"] == stage)?["reason"].as_str().map(str::to_string)
-}
-
 /// The report of a stage, or why there is none. full-run's is that of all primitives, and it needs a command.
 fn report(world: &World, stage: &str, format: &str) -> Result<String, String> {
     // full-run's shows every primitive, so none may be missing.
-    if let Some(reason) = lack(world, if stage == "full-run" { "join-cgroup" } else { stage }) {
+    if let Some(reason) = world.lack_by_doctor(if stage == "full-run" { "join-cgroup" } else { stage }) {
         return Err(reason);
     }
     if stage != "full-run" {
         let run = world.run([stage, "--format", format]);
         // No disk to limit, say, because the state directory is on a tmpfs.
-        return match run.stderr.split_once("nothing to do\n  why: ") {
-            Some((_, why)) => Err(why.lines().next().unwrap_or_default().to_string()),
-            None => Ok(run.exits(0).stdout),
-        };
+        return run.nothing_to_do().map_or_else(|| Ok(run.exits(0).stdout), Err);
     }
     let file = world.root().join("report");
     let file = file.to_str().expect("UTF-8");
@@ -120,11 +111,17 @@ fn json_as_root() {
 
 #[test]
 fn text_as_an_ordinary_user() {
+    if let Some(reason) = common::left_to_a_user() {
+        skip!("{reason}");
+    }
     every_stage(World::as_user, "text", text);
 }
 
 #[test]
 fn json_as_an_ordinary_user() {
+    if let Some(reason) = common::left_to_a_user() {
+        skip!("{reason}");
+    }
     every_stage(World::as_user, "json", json);
 }
 

@@ -35,13 +35,19 @@ fn observed(report: &Value) -> BTreeMap<String, Facts> {
 
 /// A stage's report with every primitive in it; `None` and a loud line when this machine cannot do it.
 fn report(world: &World, stage: &str, more: &[&str]) -> Option<Value> {
-    if let Some(reason) = world.lack(stage) {
-        common::record_skip(module_path!(), &format!("{stage}: {reason}"));
-        return None;
+    let run = || {
+        let mut args = vec![stage, "--all", "--format", "json"];
+        args.extend(more);
+        let run = world.run(args);
+        run.nothing_to_do().map_or_else(|| Ok(run.exits(0).json()), Err)
+    };
+    match world.lack_by_doctor(stage).map_or_else(run, Err) {
+        Ok(report) => Some(report),
+        Err(reason) => {
+            common::record_skip(module_path!(), &format!("{stage}: {reason}"));
+            None
+        }
     }
-    let mut args = vec![stage, "--all", "--format", "json"];
-    args.extend(more);
-    Some(world.run(args).exits(0).json())
 }
 
 /// Of what a stage declares, the facts that may stay as they were: the host or the caller can be like that already.

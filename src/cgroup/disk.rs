@@ -13,6 +13,7 @@ pub fn disk_behind(path: &Path) -> Option<(i64, i64)> {
     whole(device).or_else(|| whole(behind_anonymous(device)?))
 }
 
+// ANCHOR: whole
 /// The whole disk of a block device: itself, or the one that it is a partition of.
 fn whole(device: u64) -> Option<(i64, i64)> {
     let mut dir = PathBuf::from(format!("/sys/dev/block/{}:{}", major(device), minor(device)));
@@ -24,6 +25,7 @@ fn whole(device: u64) -> Option<(i64, i64)> {
     let (major, minor) = number.trim().split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
+// ANCHOR_END: whole
 
 /// btrfs and its like show a device number of their own (0:40); the mount tells which disk they are on.
 fn behind_anonymous(device: u64) -> Option<u64> {

@@ -42,6 +42,7 @@ pub fn is_frozen(dirs: &[PathBuf]) -> bool {
     })
 }
 
+// ANCHOR: kill
 /// Kills every process in these directories and below, and returns when none is left.
 ///
 /// # Errors
@@ -70,6 +71,7 @@ pub fn kill_all(dirs: &[PathBuf]) -> Result<()> {
         "empty",
     )
 }
+// ANCHOR_END: kill
 
 fn kill_each(dirs: &[PathBuf]) {
     for pid in dirs.iter().flat_map(|d| pids(d)) {

@@ -2,6 +2,7 @@
 //! a tree for each controller (or a few), v2 one for all, a hybrid machine both; each may be mounted anywhere, also as
 //! a part only (inside another container). So: /proc/self/mountinfo for the trees, /proc/PID/cgroup for the places.
 
+use crate::observe::mountinfo::unescape;
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -160,16 +161,6 @@ fn is_flag(option: &str) -> bool {
     const FLAGS: [&str; 9] =
         ["rw", "ro", "relatime", "noprefix", "xattr", "clone_children", "cpuset_v2_mode", "favordynmods", "none"];
     FLAGS.contains(&option) || option.starts_with("release_agent=") || option.starts_with("seclabel")
-}
-
-/// The kernel writes space, tab, newline and backslash as three octal digits.
-fn unescape(field: &str) -> String {
-    if !field.contains('\\') {
-        return field.to_string();
-    }
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(field.to_string(), |text, (code, plain)| text.replace(code, plain))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub fn blkio_to_io_weight(weight: u16) -> u64 {
     1 + (u64::from(weight.clamp(10, 1000)) - 10) * 9999 / 990
 }
 
+// ANCHOR: swap
 /// OCI's `memory.swap` (memory and swap together) as v2's memory.swap.max (swap alone). -1 is unlimited.
 ///
 /// `None` when there is nothing to write: no swap limit asked for, or no memory limit that it could be more than.
@@ -29,6 +30,7 @@ pub fn swap_alone(limit: Option<i64>, total: Option<i64>) -> Option<i64> {
         (Some(limit), Some(total)) => Some((total - limit).max(0)),
     }
 }
+// ANCHOR_END: swap
 
 /// A number, or `max` for "unlimited" (any negative one).
 pub fn or_max(n: i64) -> String {

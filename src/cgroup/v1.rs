@@ -1,8 +1,7 @@
 //! cgroup v1's files: one tree for each controller, and the limits in v1's names and units. Not every limit fits:
 //! where v1 has no such file, or this kernel was built without, it says so.
 
-use super::units::or_max;
-use super::write;
+use super::{no_such_disk, throttles, write};
 use crate::error::{Error, Result};
 use nix::errno::Errno;
 use oci_spec::runtime as oci;
@@ -31,6 +30,7 @@ pub fn cpu(group: &Path, cpu: &oci::LinuxCpu) -> Result<()> {
     if let Some(shares) = cpu.shares().filter(|&s| s != 0) {
         write(group, "cpu.shares", &shares.to_string())?;
     }
+    // ANCHOR: quota
     // The period first: the quota is checked against it.
     if let Some(period) = cpu.period().filter(|&p| p != 0) {
         write(group, "cpu.cfs_period_us", &period.to_string())?;
@@ -38,6 +38,7 @@ pub fn cpu(group: &Path, cpu: &oci::LinuxCpu) -> Result<()> {
     if let Some(quota) = cpu.quota().filter(|&q| q != 0) {
         write(group, "cpu.cfs_quota_us", &quota.max(-1).to_string())?;
     }
+    // ANCHOR_END: quota
     if let Some(burst) = cpu.burst() {
         write(group, "cpu.cfs_burst_us", &burst.to_string())?;
     }
@@ -71,6 +72,7 @@ pub fn memory(group: &Path, memory: &oci::LinuxMemory) -> Result<Vec<String>> {
         Some(total) if counts_swap => write(group, both, &total.max(-1).to_string()),
         _ => Ok(()),
     };
+    // ANCHOR: memory
     // Memory and swap together can never be less than memory alone. A new cgroup has neither, so memory comes first;
     // one whose limits are being raised refuses that, and wants the sum first.
     match set_limit() {
@@ -81,6 +83,7 @@ pub fn memory(group: &Path, memory: &oci::LinuxMemory) -> Result<Vec<String>> {
         }
         Err(e) => return Err(e),
     }
+    // ANCHOR_END: memory
     if let Some(soft) = memory.reservation().filter(|&r| r != 0) {
         write(group, "memory.soft_limit_in_bytes", &soft.max(-1).to_string())?;
     }
@@ -93,30 +96,20 @@ pub fn memory(group: &Path, memory: &oci::LinuxMemory) -> Result<Vec<String>> {
     Ok(notes)
 }
 
-/// How many processes.
-///
-/// # Errors
-/// EINVAL.
-pub fn pids(group: &Path, limit: i64) -> Result<()> {
-    write(group, "pids.max", &or_max(if limit == 0 { -1 } else { limit }))
-}
-
 /// Bytes and operations a second, and weights. Returns what this kernel cannot do.
 ///
 /// # Errors
 /// ENODEV for what is no whole disk.
 pub fn io(group: &Path, io: &oci::LinuxBlockIo) -> Result<Vec<String>> {
-    let mut notes = Vec::new();
-    let lists = [
-        ("blkio.throttle.read_bps_device", io.throttle_read_bps_device()),
-        ("blkio.throttle.write_bps_device", io.throttle_write_bps_device()),
-        ("blkio.throttle.read_iops_device", io.throttle_read_iops_device()),
-        ("blkio.throttle.write_iops_device", io.throttle_write_iops_device()),
+    const FILES: [&str; 4] = [
+        "blkio.throttle.read_bps_device",
+        "blkio.throttle.write_bps_device",
+        "blkio.throttle.read_iops_device",
+        "blkio.throttle.write_iops_device",
     ];
-    for (file, list) in lists {
-        for t in list.iter().flatten() {
-            write(group, file, &format!("{}:{} {}", t.major(), t.minor(), t.rate())).map_err(super::no_such_disk)?;
-        }
+    let mut notes = Vec::new();
+    for (file, disk, rate) in throttles(io, FILES) {
+        write(group, file, &format!("{disk} {rate}")).map_err(no_such_disk)?;
     }
     // Weights need a scheduler that knows them: bfq today, cfq before Linux 5.0.
     let weight = ["blkio.bfq.weight", "blkio.weight"].into_iter().find(|f| group.join(f).exists());

@@ -2,7 +2,7 @@
 
 use super::place::{Base, CALLER, SLICE, Unified};
 use super::units::{blkio_to_io_weight, or_max, shares_to_weight, swap_alone};
-use super::{words, write};
+use super::{no_such_disk, throttles, words, write};
 use crate::error::{Error, Result};
 use crate::sys::fs;
 use nix::errno::Errno;
@@ -102,6 +102,7 @@ pub fn cpu(group: &Path, cpu: &oci::LinuxCpu) -> Result<()> {
     if let Some(shares) = cpu.shares().filter(|&s| s != 0) {
         write(group, "cpu.weight", &shares_to_weight(shares).to_string())?;
     }
+    // ANCHOR: quota
     let (quota, period) = (cpu.quota().filter(|&q| q != 0), cpu.period().filter(|&p| p != 0));
     if quota.is_some() || period.is_some() {
         let mut line = quota.map_or("max".into(), or_max);
@@ -110,6 +111,7 @@ pub fn cpu(group: &Path, cpu: &oci::LinuxCpu) -> Result<()> {
         }
         write(group, "cpu.max", &line)?;
     }
+    // ANCHOR_END: quota
     if let Some(burst) = cpu.burst() {
         write(group, "cpu.max.burst", &burst.to_string())?;
     }
@@ -149,34 +151,19 @@ pub fn memory(group: &Path, memory: &oci::LinuxMemory) -> Result<Vec<String>> {
     Ok(notes)
 }
 
-/// How many processes.
-///
-/// # Errors
-/// EINVAL.
-pub fn pids(group: &Path, limit: i64) -> Result<()> {
-    write(group, "pids.max", &or_max(if limit == 0 { -1 } else { limit }))
-}
-
 /// Bytes and operations a second, and weights. Returns what this kernel cannot do.
 ///
 /// # Errors
 /// ENODEV for what is no whole disk.
 pub fn io(group: &Path, io: &oci::LinuxBlockIo) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    let lists = [
-        ("rbps", io.throttle_read_bps_device()),
-        ("wbps", io.throttle_write_bps_device()),
-        ("riops", io.throttle_read_iops_device()),
-        ("wiops", io.throttle_write_iops_device()),
-    ];
-    for (key, list) in lists {
-        for t in list.iter().flatten() {
-            // 0 is OCI's "no limit"; to the kernel it is an error.
-            let rate = if t.rate() == 0 { "max".into() } else { t.rate().to_string() };
-            write(group, "io.max", &format!("{}:{} {key}={rate}", t.major(), t.minor()))
-                .map_err(super::no_such_disk)?;
-        }
+    // ANCHOR: io
+    for (key, disk, rate) in throttles(io, ["rbps", "wbps", "riops", "wiops"]) {
+        // 0 is OCI's "no limit"; to the kernel it is an error.
+        let rate = if rate == 0 { "max".into() } else { rate.to_string() };
+        write(group, "io.max", &format!("{disk} {key}={rate}")).map_err(no_such_disk)?;
     }
+    // ANCHOR_END: io
     if let Some(weight) = io.weight().filter(|&w| w != 0) {
         if group.join("io.bfq.weight").exists() {
             write(group, "io.bfq.weight", &weight.to_string())?;

@@ -81,6 +81,17 @@ static FLAGS: [Flag; 41] = [
     flag("report-file", None, "full-run", One("FILE"), "Write the report there"),
 ];
 
+/// All flags, without their dashes.
+#[cfg(test)]
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FLAGS.iter().map(|f| f.long)
+}
+
+/// The primitive whose knob a flag is: `limit-cpu` for `cpus`. None: there is no such flag.
+pub fn primitive(flag: &str) -> Option<&'static str> {
+    FLAGS.iter().find(|f| f.long == flag).map(|f| f.primitive)
+}
+
 /// Adds the knobs of all primitives up to `last`.
 pub fn add(mut command: Command, last: &str) -> Command {
     let last_number = number(last).unwrap_or(LIST.len());

@@ -17,7 +17,7 @@ pub fn json(diagnosis: &Diagnosis) -> String {
 pub fn text(diagnosis: &Diagnosis, style: Style, utf8: bool) -> String {
     let paper = Paper { style, utf8 };
     let checks: String = diagnosis.checks.iter().map(|c| paper.check(c)).collect();
-    let stages: String = diagnosis.stages.iter().enumerate().map(|(n, s)| paper.stage(n, s)).collect();
+    let stages: String = (0..diagnosis.stages.len()).map(|n| paper.stage(n, &diagnosis.stages)).collect();
     let sum = match (diagnosis.ok, diagnosis.checks.iter().any(|c| c.status != Status::Ok)) {
         (true, false) => "Everything works here.",
         (true, true) => "Every stage works here; what is marked above is limited.",
@@ -69,10 +69,16 @@ impl Paper {
         out + &self.remedy(check.remedy.as_deref())
     }
 
-    fn stage(&self, number: usize, stage: &Stage) -> String {
+    /// What misses the same thing is mended together: its reason and remedy are said once, at the first.
+    fn stage(&self, number: usize, all: &[Stage]) -> String {
+        let stage = &all[number];
         let mark = self.mark(if stage.possible { Status::Ok } else { Status::Missing });
         let first = format!("{mark} {number:2} {}", stage.name);
         let Some(reason) = &stage.reason else { return format!("{first}\n") };
+        let same = |s: &&Stage| s.reason == stage.reason && s.remedy == stage.remedy;
+        if let Some(earlier) = all[..number].iter().find(same) {
+            return hang(&pad(&first, COLUMN), [format!("as {}", earlier.name)]);
+        }
         hang(&pad(&first, COLUMN), wrap(reason, self.room())) + &self.remedy(stage.remedy.as_deref())
     }
 
@@ -133,6 +139,22 @@ mod tests {
         assert!(lines.iter().all(|l| l.chars().count() <= 12), "{lines:?}");
         assert_eq!(lines.join(" "), text);
         assert_eq!(break_command("a-very-long-word x", 5), ["a-very-long-word", "x"]);
+    }
+
+    #[test]
+    fn what_is_mended_together_is_said_once() {
+        let stage = |name, reason: &str| Stage {
+            name,
+            possible: false,
+            need: Some("a cgroup"),
+            reason: Some(reason.into()),
+            remedy: Some("mend it".into()),
+        };
+        let all = [stage("one", "there is none"), stage("two", "no controller"), stage("three", "there is none")];
+        let paper = Paper { style: Style::plain(), utf8: false };
+        let lines: String = (0..all.len()).map(|n| paper.stage(n, &all)).collect();
+        assert_eq!(lines.matches("mend it").count(), 2, "{lines}");
+        assert!(lines.contains("x  2 three             as one"), "{lines}");
     }
 
     #[test]

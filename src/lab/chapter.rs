@@ -6,7 +6,8 @@
 //! - `{{#step 2}}`: a step of the chapter's lab, its title, what it says and what it prints; `{{#step 2 user}}` as an ordinary user;
 //! - `{{#lesson why}}`: a part of what `boxwright explain` says about the chapter's stage;
 //! - `{{#exercise}}`: what the lab's exercise begins with;
-//! - `{{#stages}}`: the table of stages.
+//! - `{{#stages}}`: the table of stages;
+//! - `{{#flag cpus}}`: the stage that carries out this flag of `full-run`.
 
 use super::reader;
 use super::{Lab, embedded, find_file};
@@ -101,6 +102,7 @@ fn carry_out(directive: &str, lab: Option<&Lab>, renderer: &Renderer) -> Result<
             Renderer::Terminal(_) => include(what),
         },
         (["stages"], _) => Ok(crate::report::stages_markdown()),
+        (["flag", name], _) => flag(name).ok_or_else(wrong),
         (["step", number], Some(lab)) => step(lab, number, true),
         (["step", number, "user"], Some(lab)) => step(lab, number, false),
         (["exercise"], Some(lab)) => Ok(format!("```sh\n{}```", lab.file("exercise.sh"))),
@@ -138,6 +140,13 @@ fn include(what: &str) -> Result<String> {
         .filter(|line| !line.contains("ANCHOR: ") && !line.contains("ANCHOR_END: "))
         .collect();
     if lines.is_empty() { Err(missing()) } else { Ok(lines.join("\n")) }
+}
+
+/// The stage that carries out a flag, with the way to its chapter.
+fn flag(name: &str) -> Option<String> {
+    let stage = crate::cli::flags::primitive(name)?;
+    let number = crate::primitive::number(stage)?;
+    Some(format!("[{stage}](stages/{number:02}-{stage}.md)"))
 }
 
 /// A step: what the script says, then its commands with what they print, from the snapshot.
@@ -251,6 +260,27 @@ mod tests {
             let text = of(&lab, &Renderer::Terminal(Style::plain())).expect(lab.folder);
             assert!(text.contains(lab.name()), "{}", lab.folder);
         }
+    }
+
+    /// Docker's flags: each of ours has its row there, and no row says "not yet" of one that we have.
+    #[test]
+    fn the_table_of_flags_is_true() {
+        let table = find_file(embedded::CHAPTERS, "docker-flags.md").expect("the chapter");
+        let rows: Vec<(Vec<&str>, &str)> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `--")?.split_once(" | "))
+            .map(|(cell, rest)| (cell.split(", ").map(|flag| flag.trim_matches(['`', '-'])).collect(), rest))
+            .collect();
+        for (names, rest) in &rows {
+            for name in names.iter().filter(|name| flag(name).is_some()) {
+                assert!(rest.ends_with(&format!("{{{{#flag {name}}}}} |")), "we have --{name}: {rest}");
+            }
+        }
+        let not_dockers = ["image", "rootfs", "report", "report-file"];
+        for name in crate::cli::flags::names().filter(|name| !not_dockers.contains(name)) {
+            assert!(rows.iter().any(|(names, _)| names.contains(&name)), "--{name} has no row");
+        }
+        expand(table, None, &Renderer::Terminal(Style::plain())).expect("its directives");
     }
 
     #[test]

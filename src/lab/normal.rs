@@ -34,6 +34,9 @@ pub fn text(report: &str, root: &Path) -> String {
         }
         if line.starts_with("  kernel calls") {
             out.push_str(&calls_of_text(&block[1..]));
+        } else if line == "  proof" {
+            // Sentences: none of them is in columns.
+            out.push_str(&format!("{}\n", block.join("\n")));
         } else if line.starts_with("  in another shell") {
             out.push_str(&format!("{line}\n"));
             out.extend(block[1..].iter().map(|l| format!("{}\n", without_pid(l))));
@@ -537,7 +540,8 @@ fn given_out(word: &str) -> String {
     }
     match word {
         id if hex(id, 12) => "ID".into(),
-        hash if hex(hash, 16) => "HASH".into(),
+        // A set of capabilities is as long, and means what it says: it begins with zeros.
+        hash if hex(hash, 16) && !hash.starts_with("00000") => "HASH".into(),
         port if port.strip_prefix("bw").is_some_and(|id| hex(id, 12)) => "bwID".into(),
         other => other.into(),
     }

@@ -55,7 +55,12 @@ impl Normaliser {
     }
 
     fn in_report(&self, report: &str) -> String {
-        normal::text(report, &self.root).replace("ROOT", "LIB")
+        let text = normal::text(report, &self.root).replace("ROOT", "LIB");
+        // The bridge of a state that has been moved has another name, and the addresses are given out in turn.
+        let bridge = Regex::new(r"\b(boxwright0|bw0-ID)\b").map(|name| name.replace_all(&text, "BRIDGE").into_owned());
+        let text = bridge.unwrap_or(text);
+        let address = Regex::new(r"(eth0 \d+\.N\.N\.)\d+").map(|a| a.replace_all(&text, "${1}N").into_owned());
+        address.unwrap_or(text)
     }
 
     fn in_line(&mut self, line: &str) -> String {
@@ -97,6 +102,8 @@ fn without_excuses(printed: &str) -> String {
     for line in printed.lines() {
         excuse = line.starts_with("boxwright: skipped ")
             || line.starts_with("boxwright: note: net.ipv4.ip_forward was")
+            // Its place is the report of add-net; an ordinary user would read it under every command.
+            || line.starts_with("boxwright: note: without root, bridge and rules")
             || excuse && line.starts_with("  try: ");
         if !excuse {
             out.push_str(line);

@@ -57,7 +57,8 @@ impl Place {
 
     fn remove(&self) {
         if let Some(top) = self.dir.parent() {
-            let _ = std::fs::remove_dir_all(top);
+            // Scripts leave directories that keep even their owner out: overlayfs makes its work/work so.
+            let _ = crate::remove::remove_tree(top);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Hostile roots, in a directory of the test's own; and real mounts, in a child with a mount namespace of its own.
 
 use super::*;
-use crate::sys::process::{End, exit_now, fork, unshare, wait};
+use crate::sys::process::{exit_now, unshare};
+use crate::sys::testing::with_own_mounts;
 use nix::sched::CloneFlags;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -134,36 +135,6 @@ fn proc_wants_an_ordinary_directory() {
     assert!(ordinary_directory(root.as_fd(), Path::new("/proc")).unwrap_err().is(Errno::ELOOP));
     ordinary_directory(root.as_fd(), Path::new("/sys")).unwrap();
     assert!(h.root().join("sys").is_dir());
-}
-
-/// Runs `test` in a child with its own, private mounts; says so when this machine does not allow it.
-fn with_own_mounts(test: impl FnOnce()) {
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    match fork().unwrap() {
-        Some(child) => match wait(child).unwrap() {
-            End::Code(0) => {}
-            End::Code(77) => eprintln!("skipped: no mount namespace, neither as root nor in a user namespace"),
-            other => panic!("the child ended with {other:?}"),
-        },
-        None => {
-            let own = if uid.is_root() {
-                unshare(CloneFlags::CLONE_NEWNS)
-            } else {
-                unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).and_then(|()| {
-                    sys::fs::write_file(Path::new("/proc/self/setgroups"), "deny")?;
-                    sys::fs::write_file(Path::new("/proc/self/uid_map"), &format!("0 {uid} 1"))?;
-                    sys::fs::write_file(Path::new("/proc/self/gid_map"), &format!("0 {gid} 1"))
-                })
-            };
-            let private = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE;
-            if own.and_then(|()| sys::mount::mount("none", Path::new("/"), None, private, None)).is_err() {
-                exit_now(77);
-            }
-            // A panic that unwinds into the test harness would make this child a second harness, and its parent happy.
-            let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
-            exit_now(i32::from(passed.is_err()))
-        }
-    }
 }
 
 fn oci_mount(kind: &str, source: &str, destination: &str, options: &[&str]) -> oci::Mount {

@@ -53,7 +53,7 @@ fn line(line: &str) -> Option<Mount> {
 }
 
 /// The kernel writes space, tab, newline and backslash as three octal digits.
-fn unescape(field: &str) -> String {
+pub fn unescape(field: &str) -> String {
     let mut parts = field.split('\\');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {

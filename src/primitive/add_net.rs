@@ -201,7 +201,8 @@ static LESSON: Lesson = Lesson {
              on the host, one nf_tables transaction (NFT_MSG_NEWTABLE, NEWCHAIN, NEWRULE) and \
              /proc/sys/net/ipv4/ip_forward. A new sysfs is mounted, because a sysfs shows the links of the namespace \
              in which it was mounted.",
-    by_hand: "ip netns add box\n\
+    by_hand: "# as root\n\
+              ip netns add box\n\
               ip link add br0 type bridge && ip addr add 10.98.0.1/20 dev br0 && ip link set br0 up\n\
               ip link add port0 master br0 type veth peer name eth0 netns box && ip link set port0 up\n\
               ip -n box link set lo up && ip -n box link set eth0 up\n\

@@ -55,6 +55,7 @@ impl Primitive for DropCaps {
     }
 }
 
+// ANCHOR: order
 fn drop_all(guest: &mut Guest) -> Result<()> {
     let spec = guest.spec;
     let Some(process) = spec.process() else { return Ok(()) };
@@ -79,6 +80,7 @@ fn drop_all(guest: &mut Guest) -> Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: order
 
 /// The capabilities that remain.
 struct Keep {
@@ -160,6 +162,7 @@ fn resource(limit: Limit) -> u32 {
     }
 }
 
+// ANCHOR: bounding
 /// Only what is there is taken out: then the trace tells what changed, and where nothing is to be cut, nothing is
 /// needed.
 fn cut_bounding(keep: Set) -> Result<()> {
@@ -178,6 +181,7 @@ fn cut_bounding(keep: Set) -> Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: bounding
 
 /// Where a user namespace was made without privilege, nobody may shed groups: one that is a member of a group may be
 /// meant to have less by it (CVE-2014-8989). With none asked for, there is then nothing to do.
@@ -251,7 +255,8 @@ static LESSON: Lesson = Lesson {
     kernel: "prctl(PR_CAPBSET_DROP, CAP), setgroups, setresgid, prctl(PR_SET_KEEPCAPS), setresuid, capset, \
              prctl(PR_CAP_AMBIENT, …), prctl(PR_SET_NO_NEW_PRIVS, 1), prlimit64; /proc/PID/status: CapInh, CapPrm, \
              CapEff, CapBnd, CapAmb, NoNewPrivs; /proc/PID/limits; /proc/self/oom_score_adj",
-    by_hand: "grep Cap /proc/self/status; capsh --decode=00000000a80425fb\n\
+    by_hand: "# as root\n\
+              grep Cap /proc/self/status; capsh --decode=00000000a80425fb\n\
               setpriv --bounding-set -all,+chown,+kill,+setuid,+setgid --inh-caps -all sh\n\
               setpriv --reuid 1000 --regid 1000 --clear-groups --no-new-privs id\n\
               prlimit --nofile=64 sh -c 'ulimit -n'",

@@ -54,10 +54,12 @@ impl Primitive for FullRun {
         if guest.pivoted {
             program::inspect(&file)?;
         }
+        // ANCHOR: slate
         streams(guest)?;
         // A descriptor of the host's left open is a door back (CVE-2024-21626): not one survives, whoever opened it.
         process::cloexec_from(3)?;
         signal::reset(spec.own_session)?;
+        // ANCHOR_END: slate
 
         let c = |s: &[u8]| CString::new(s).map_err(|_| Error::new("an argument or variable has a zero byte in it"));
         let path = c(file.as_os_str().as_bytes())?;

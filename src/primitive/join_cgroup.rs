@@ -54,6 +54,7 @@ impl Primitive for JoinCgroup {
         Ok(())
     }
 
+    // ANCHOR: join
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         if let Some(cgroup) = guest.cgroup {
             cgroup.join()?;
@@ -63,6 +64,7 @@ impl Primitive for JoinCgroup {
         }
         Ok(())
     }
+    // ANCHOR_END: join
 
     fn undo(&self, made: &Made) -> Result<()> {
         cgroup::remove(&made.cgroups)

@@ -42,6 +42,7 @@ impl Primitive for LimitCpu {
         guest.outside_meanwhile()
     }
 
+    // ANCHOR: limit
     fn outside(&self, host: &mut Host) -> Result<()> {
         let Some(cpu) = host.spec.cpu() else { return Ok(()) };
         cgroup_of(host)?.limit_cpu(cpu).map_err(|e| {
@@ -53,6 +54,7 @@ impl Primitive for LimitCpu {
             )
         })
     }
+    // ANCHOR_END: limit
 }
 
 static LESSON: Lesson = Lesson {

@@ -1,6 +1,6 @@
 //! Disks: bytes and operations a second, for each disk. The limit is on what reaches the disk: v2 also charges a
-//! buffered write to whoever made it, v1 only sees direct ones (by the time the cache is written out, nobody knows
-//! whose it was).
+//! buffered write to whoever made it, v1 to whoever hands it to the disk: the process itself if it writes directly or calls
+//! fsync(2), else a thread of the kernel's (by the time the cache is written out, nobody knows whose it was).
 
 use super::join_cgroup::{cgroup_of, needs};
 use super::{Lesson, Need, Primitive};
@@ -49,12 +49,14 @@ impl Primitive for LimitIo {
         guest.outside_meanwhile()
     }
 
+    // ANCHOR: limit
     fn outside(&self, host: &mut Host) -> Result<()> {
         let Some(io) = host.spec.block_io() else { return Ok(()) };
         let notes = cgroup_of(host)?.limit_io(io)?;
         host.notes.extend(notes);
         Ok(())
     }
+    // ANCHOR_END: limit
 }
 
 static LESSON: Lesson = Lesson {
@@ -62,7 +64,8 @@ static LESSON: Lesson = Lesson {
            and write: rbps, wbps, riops, wiops. Who is above waits in the queue.",
     why: "A disk is slower than everything else that is shared: one container's copy makes every other fsync wait.",
     kernel: "v2: write \"8:0 wbps=1048576\" to io.max. v1: \"8:0 1048576\" to blkio.throttle.write_bps_device, which \
-             holds back direct writes only. A whole disk: a partition is ENODEV.",
+             holds back only what a process itself hands to the disk, by direct writes or fsync(2). A whole disk: a \
+             partition is ENODEV.",
     by_hand: "echo +io > /sys/fs/cgroup/cgroup.subtree_control; lsblk -d -o NAME,MAJ:MIN; echo '8:0 wbps=1048576' > /sys/fs/cgroup/mine/io.max; \
               dd if=/dev/zero of=x bs=64k count=64 oflag=direct   # version 2, after join-cgroup in the same shell; 8:0 is the disk",
     docker: "docker run --device-write-bps /dev/sda:1mb, --device-read-iops …, --blkio-weight",

@@ -41,12 +41,14 @@ impl Primitive for LimitMemory {
         guest.outside_meanwhile()
     }
 
+    // ANCHOR: limit
     fn outside(&self, host: &mut Host) -> Result<()> {
         let Some(memory) = host.spec.memory() else { return Ok(()) };
         let notes = cgroup_of(host)?.limit_memory(memory)?;
         host.notes.extend(notes);
         Ok(())
     }
+    // ANCHOR_END: limit
 }
 
 static LESSON: Lesson = Lesson {

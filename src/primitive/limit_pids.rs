@@ -41,12 +41,14 @@ impl Primitive for LimitPids {
         guest.outside_meanwhile()
     }
 
+    // ANCHOR: limit
     fn outside(&self, host: &mut Host) -> Result<()> {
         match host.spec.pids_limit() {
             Some(limit) => cgroup_of(host)?.limit_pids(limit),
             None => Ok(()),
         }
     }
+    // ANCHOR_END: limit
 }
 
 static LESSON: Lesson = Lesson {

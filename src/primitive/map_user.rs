@@ -52,6 +52,7 @@ impl Primitive for MapUser {
         write_maps(child, uids, gids)
     }
 
+    // ANCHOR: inside
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         // Until there is a map this process is user 65534, and whatever it made would belong to nobody.
         guest.outside()?;
@@ -65,6 +66,7 @@ impl Primitive for MapUser {
         }
         Ok(())
     }
+    // ANCHOR_END: inside
 }
 
 /// Writes the maps of a child's new user namespace.
@@ -72,6 +74,7 @@ impl Primitive for MapUser {
 /// # Errors
 /// EPERM for ids that are not ours to give; newuidmap missing or refusing.
 pub(super) fn write_maps(child: i32, uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Result<()> {
+    // ANCHOR: maps
     // Root may map anything. Anybody else may map one id, their own, and must first give up setgroups(2), or a group that
     // is there to take rights away could be dropped (CVE-2014-8989). For more there are setuid helpers.
     if nix::unistd::geteuid().is_root() {
@@ -85,6 +88,7 @@ pub(super) fn write_maps(child: i32, uids: &[LinuxIdMapping], gids: &[LinuxIdMap
         run_helper("newgidmap", child, gids)?;
         run_helper("newuidmap", child, uids)
     }
+    // ANCHOR_END: maps
 }
 
 fn mappings(spec: &Spec) -> (&[LinuxIdMapping], &[LinuxIdMapping]) {

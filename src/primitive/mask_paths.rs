@@ -46,6 +46,7 @@ impl Primitive for MaskPaths {
         // namespace sees it.
         let root = sys::fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
         let named = |e: Error, path: &str, how| e.why(format!("{path} could not be made {how}"));
+        // ANCHOR: order
         // Read-only first: such a mount takes along what is mounted below it, masks too, and would double them.
         for path in read_only(guest.spec) {
             mounts::readonly(root.as_fd(), Path::new(path)).map_err(|e| named(e, path, "read-only"))?;
@@ -54,6 +55,7 @@ impl Primitive for MaskPaths {
         for path in masked(guest.spec) {
             masks.mask(Path::new(path)).map_err(|e| named(e, path, "invisible"))?;
         }
+        // ANCHOR_END: order
         Ok(())
     }
 }
@@ -77,7 +79,8 @@ static LESSON: Lesson = Lesson {
     kernel: "for each path: openat2(RESOLVE_IN_ROOT), open_tree(OPEN_TREE_CLONE) of /dev/null, of one tmpfs, or of the \
              path itself; mount_setattr(MOUNT_ATTR_RDONLY); move_mount. /dev/null must be the device 1:3: otherwise its \
              owner would have a file mounted over /proc/sys/kernel/core_pattern (CVE-2025-31133).",
-    by_hand: "unshare --mount sh -c 'mount --bind /dev/null /proc/kcore; mount -t tmpfs -o ro none /sys/firmware; \
+    by_hand: "# as root\n\
+              unshare --mount sh -c 'mount --bind /dev/null /proc/kcore; mount -t tmpfs -o ro none /sys/firmware; \
               mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && echo 1 > /proc/sys/kernel/panic'",
     docker: "always; docker run --security-opt systempaths=unconfined or --privileged switches it off",
     pages: "proc(5), mount_setattr(2), open_tree(2), runtime-spec: maskedPaths and readonlyPaths",

@@ -74,6 +74,7 @@ impl Primitive for PivotRoot {
         let umask = sys::fs::umask(0);
         fill(guest, root.as_fd(), handed_over)?;
         sys::fs::umask(umask);
+        // ANCHOR: pivot
         sys::process::fchdir(root.as_fd())?;
         // The old root is stacked on the new one's own "/", so no directory is needed to put it, and goes at once.
         // (pivot_root(2), "pivot_root(".", ".")".)
@@ -86,6 +87,7 @@ impl Primitive for PivotRoot {
         })?;
         sys::mount::umount(Path::new("."), MntFlags::MNT_DETACH)?;
         sys::process::chdir(Path::new("/"))?;
+        // ANCHOR_END: pivot
         guest.pivoted = true;
         crate::command::terminal::inside(guest)?;
         enter_working_directory(guest.spec)?;
@@ -313,7 +315,8 @@ static LESSON: Lesson = Lesson {
           chroot instead, root walks out again: mkdir x; chroot x; cd ../../../..; chroot ..",
     kernel: "openat2(RESOLVE_IN_ROOT) and move_mount for each mount; mknod for /dev; fchdir(NEW); pivot_root(\".\", \".\"); \
              umount2(\".\", MNT_DETACH); chdir(\"/\")",
-    by_hand: "unshare --mount sh -c 'mount --bind ROOTFS ROOTFS; cd ROOTFS; mkdir -p old; pivot_root . old; umount -l old; exec sh'",
+    by_hand: "# as root\n\
+              unshare --mount sh -c 'mount --bind ROOTFS ROOTFS; cd ROOTFS; mkdir -p old; pivot_root . old; umount -l old; exec sh'",
     docker: "always; docker run --read-only, -v, --tmpfs, --device",
     pages: "pivot_root(2), openat2(2), move_mount(2), mount_setattr(2), chroot(2)",
 };

@@ -42,6 +42,7 @@ impl Primitive for PrivateMounts {
         spec.namespace(LinuxNamespaceType::Mount)
     }
 
+    // ANCHOR: inside
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         sys::process::unshare(CloneFlags::CLONE_NEWNS)?;
         // The copy of the mount table still shares propagation with the original: on most hosts (systemd makes / a
@@ -58,6 +59,7 @@ impl Primitive for PrivateMounts {
         }
         Ok(())
     }
+    // ANCHOR_END: inside
 }
 
 fn too_revealing(e: crate::error::Error) -> crate::error::Error {

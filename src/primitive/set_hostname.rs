@@ -33,6 +33,7 @@ impl Primitive for SetHostname {
         spec.namespace(LinuxNamespaceType::Uts)
     }
 
+    // ANCHOR: inside
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         sys::process::unshare(CloneFlags::CLONE_NEWUTS)?;
         // docker: a container that nobody named bears its id.
@@ -43,6 +44,7 @@ impl Primitive for SetHostname {
         }
         Ok(())
     }
+    // ANCHOR_END: inside
 }
 
 static LESSON: Lesson = Lesson {

@@ -180,6 +180,7 @@ fn own_upper(directory: &Path) -> Result<()> {
     }
 }
 
+// ANCHOR: flags
 fn flags(spec: &Spec) -> String {
     // In a user namespace nobody may write `trusted.` attributes, and overlayfs keeps its marks in `user.` ones; and it
     // trusts no redirection found there. Else redirections are off: a layer that has them cannot be packed as an image.
@@ -191,11 +192,13 @@ fn flags(spec: &Spec) -> String {
     }
     flags
 }
+// ANCHOR_END: flags
 
 /// mount(2) copies one page of options, and the last byte of it ends the string.
 const LONGEST: usize = 4095;
 
 fn mount(directory: &Path, layers: &[PathBuf], flags: &str) -> Result<()> {
+    // ANCHOR: mount
     let names: Vec<_> = layers.iter().map(|l| l.display().to_string()).collect();
     let own = directory.display();
     let options = format!("lowerdir={},upperdir={own}/upper,workdir={own}/work{flags}", names.join(":"));
@@ -210,6 +213,7 @@ fn mount(directory: &Path, layers: &[PathBuf], flags: &str) -> Result<()> {
             Some(&options),
         );
     }
+    // ANCHOR_END: mount
     // Short names then: a symbolic link for each layer, seen from the container's own directory.
     let back = sys::fs::open(Path::new("."), OFlag::O_PATH | OFlag::O_DIRECTORY, 0).ok();
     sys::process::chdir(directory)?;

@@ -36,6 +36,7 @@ impl Primitive for UnshareIpc {
         spec.namespace(LinuxNamespaceType::Ipc)
     }
 
+    // ANCHOR: inside
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         sys::process::unshare(CloneFlags::CLONE_NEWIPC)?;
         // Without a mount namespace of our own (`--without private-mounts`) these would land on the host.
@@ -54,6 +55,7 @@ impl Primitive for UnshareIpc {
         }
         Ok(())
     }
+    // ANCHOR_END: inside
 }
 
 static LESSON: Lesson = Lesson {

@@ -60,10 +60,6 @@ struct Report {
     attempts: Vec<Attempt>,
 }
 
-fn try_all() -> Result<serde_json::Value> {
-    Ok(encode(&Report { attempts: DEEDS.iter().map(|d| Attempt::at(d.make)).collect::<Result<_>>()? }))
-}
-
 /// The deeds whose capability the spec takes away.
 fn forbidden(spec: &Spec) -> impl Iterator<Item = (usize, &'static Deed)> {
     let kept = spec.process().and_then(|p| p.capabilities().as_ref()).and_then(|c| c.effective().clone());
@@ -86,18 +82,16 @@ impl Experiment for RootNoMore {
         Ok(())
     }
 
-    fn before(&self, _: &Spec) -> Result<Option<serde_json::Value>> {
-        try_all().map(Some)
+    fn also_before(&self) -> bool {
+        true
     }
 
     fn run(&self, _: &Spec) -> Result<serde_json::Value> {
-        try_all()
+        Ok(encode(&Report { attempts: DEEDS.iter().map(|d| Attempt::at(d.make)).collect::<Result<_>>()? }))
     }
 
     fn judge(&self, evidence: &Evidence) -> Verdict {
-        let (Some(before), Some(after)) = (evidence.report::<Report>(0), evidence.report::<Report>(1)) else {
-            return Verdict::unproved("the experiment ended without a word", vec![]);
-        };
+        let Some((before, after)) = evidence.before_and_after::<Report>() else { return Verdict::silent() };
         // What was refused before already (by the filter, or because the namespace is not ours) is no evidence.
         let deeds = forbidden(evidence.spec).filter(|(i, _)| before.attempts.get(*i) == Some(&Attempt::Done));
         let (mut held, mut measured) = (true, Vec::new());

@@ -74,7 +74,7 @@ impl Experiment for ForkLoop {
 
     fn judge(&self, evidence: &Evidence) -> Verdict {
         let Some(Report { processes, refused }) = evidence.report::<Report>(0) else {
-            return Verdict::unproved("the experiment ended without a word", vec![]);
+            return Verdict::silent();
         };
         let limit = limit(evidence.spec).unwrap_or(0);
         let refusals = evidence.counters.pids_max.unwrap_or(0);

@@ -24,12 +24,12 @@ pub fn text(calls: &[Call], style: Style) -> String {
         let lines = if calls.len() > MOST_CALLS && messages(call).is_some() {
             wrap_call(&brief(call, &files), room).iter().map(|l| style.bold(l)).collect()
         } else if calls.len() > MOST_CALLS {
-            let times = if *times > 1 { format!("×{times}") } else { String::new() };
-            let cell = if times.is_empty() { room } else { room - TIMES };
-            let times = format!("{}{}", " ".repeat(TIMES.saturating_sub(columns(&times))), style.dim(&times));
-            let brief = pad(&cut_call(&brief(call, &files), cell), cell);
+            let cell = if *times > 1 { room - TIMES } else { room };
+            let brief = cut_call(&brief(call, &files), cell);
             let brief = if TURNING_POINTS.contains(&name(call)) { style.bold(&brief) } else { brief };
-            vec![format!("{brief}{times}").trim_end().to_string()]
+            let times = format!("×{times}");
+            let gap = " ".repeat(TIMES.saturating_sub(columns(&times)));
+            vec![if cell < room { pad(&brief, cell) + &gap + &style.dim(&times) } else { brief }]
         } else {
             wrap_call(&call.call, room)
         };

@@ -103,6 +103,7 @@ pub struct Fallback {
 /// The first of arm's own calls (`__ARM_NR_BASE`), and the first number behind them.
 pub const ARM_OWN: Range<u32> = 0xf_0000..0xf_0010;
 
+// ANCHOR: program
 /// The whole program.
 pub fn program(sections: &[Section<'_>], fallback: Fallback) -> Vec<Instruction> {
     let mut asm = Assembler::new();
@@ -120,6 +121,7 @@ pub fn program(sections: &[Section<'_>], fallback: Fallback) -> Vec<Instruction>
     asm.load(bpf::ARCH, next);
     asm.finish()
 }
+// ANCHOR_END: program
 
 /// Which number leads where.
 fn numbers(asm: &mut Assembler, section: &Section<'_>, fallback: Fallback) -> Ranges {

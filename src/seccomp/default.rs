@@ -131,6 +131,7 @@ const WITH_CAPABILITY: [(u8, &str); 14] = [
     (caps::PERFMON, "perf_event_open"),
 ];
 
+// ANCHOR: clone
 /// CLONE_NEW*: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. A user namespace makes anyone root over the
 /// kernel code behind mount, netfilter and the like: the way in of most container escapes. (CLONE_NEWTIME is among the
 /// bits of the exit signal here, and means something only to unshare and clone3.)
@@ -138,6 +139,7 @@ const NAMESPACES: u64 = 0x7e02_0000;
 
 /// `clone` without CAP_SYS_ADMIN.
 const CLONE: &[Rule<'static>] = &[allow(&[Test { argument: 0, op: Op::MaskedEq, value: NAMESPACES, datum: 0 }])];
+// ANCHOR_END: clone
 
 /// Execution domains: Linux (0), the 32-bit one (8), each also with UNAME26 (0x20000), and "which is it?". Not those
 /// that switch off address randomisation or make pages executable.
@@ -174,8 +176,10 @@ static SOCKET: [Rule<'static>; 26] = {
     rules
 };
 
+// ANCHOR: clone3
 /// clone3's flags are behind a pointer, where no filter can look: ENOSYS, and the C library takes `clone`.
 const CLONE3: &[Rule<'static>] = &[Rule { tests: &[], action: ENOSYS }];
+// ANCHOR_END: clone3
 
 const fn allow(tests: &'static [Test]) -> Rule<'static> {
     Rule { tests, action: ALLOW }

@@ -38,6 +38,10 @@ pub fn decide(options: &Options, state: &State) -> Result<Option<Maps>> {
         Some("host") => Err(Error::new("--userns host: that takes root")
             .why("without a user namespace of one's own, an ordinary user may make no other namespace")
             .hint("leave --userns out, or run as root")),
+        // Docker's rule, too: with ids that are nobody's on the host, none of the host's devices opens for it.
+        Some("auto") if root && options.privileged => Err(Error::new("--userns auto --privileged: one or the other")
+            .why("--privileged is for root's power over this machine, and --userns auto takes just that away")
+            .hint("leave --userns out, or give single rights with --cap-add and --security-opt")),
         Some("auto") | None if root => automatic(state).map(Some),
         Some("auto") | None => Ok(Some(rootless())),
         Some("keep-id") if root => Err(Error::new("--userns keep-id: that is for ordinary users")

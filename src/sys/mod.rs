@@ -15,6 +15,8 @@ pub mod probe;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
+#[cfg(test)]
+pub mod testing;
 pub mod trace;
 pub mod tty;
 pub mod xtables;

@@ -21,6 +21,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The ordinary user that root becomes for a test. Nobody on a usual machine has this number.
@@ -75,6 +76,11 @@ pub fn by_length<T>(short: T, usual: T, long: T) -> T {
         (true, false) => short,
         (false, false) => usual,
     }
+}
+
+/// Why root leaves out what it would do as an ordinary user: in the short form, that one has a run of its own.
+pub fn left_to_a_user() -> Option<&'static str> {
+    by_length(is_root(), false, false).then_some("in the short form, an ordinary user has a run of its own")
 }
 
 /// Is this a machine with only cgroup v2?
@@ -144,6 +150,8 @@ impl World {
     /// The same world after one container, which has made what is made only once (the image's files, lists of leases).
     pub fn used(self) -> World {
         self.run(["full-run", "host", "true"]).exits(0);
+        // Root's first user namespace begins the list of ranges of ids. (Where there are none, this fails, and so be it.)
+        self.run(["map-user"]);
         self
     }
 
@@ -265,13 +273,20 @@ impl World {
 
     /// Why this machine cannot do a stage, if doctor or the stage itself (there is no disk to limit) says so.
     pub fn lack(&self, stage: &str) -> Option<String> {
-        let doctor = self.run(["doctor", "--format", "json"]).json();
+        self.lack_by_doctor(stage).or_else(|| self.run([stage]).nothing_to_do())
+    }
+
+    /// The same by doctor alone: whoever runs the stage anyway asks its [`Output::nothing_to_do`].
+    pub fn lack_by_doctor(&self, stage: &str) -> Option<String> {
+        let doctor = self.doctor();
         let stages = doctor["stages"].as_array().expect("stages");
-        let said = stages.iter().find(|s| s["name"] == stage).and_then(|s| s["reason"].as_str()).map(str::to_string);
-        said.or_else(|| {
-            let run = self.run([stage]);
-            run.stderr.contains(&format!("{stage}: nothing to do")).then(|| run.stderr.trim().to_string())
-        })
+        stages.iter().find(|s| s["name"] == stage)?["reason"].as_str().map(str::to_string)
+    }
+
+    /// doctor's JSON. Asked once for each kind of user: the machine stays as it is, and a VM under emulation is slow.
+    fn doctor(&self) -> &'static serde_json::Value {
+        static SAID: [OnceLock<serde_json::Value>; 2] = [OnceLock::new(), OnceLock::new()];
+        SAID[usize::from(self.is_root())].get_or_init(|| self.run(["doctor", "--format", "json"]).json())
     }
 
     /// Why strace cannot follow a start of this world's user, if so: under it, an ordinary user's setuid programs have
@@ -283,9 +298,7 @@ impl World {
 
     /// Can this world's user make and limit groups here? `None` is yes; else why not.
     pub fn no_cgroups(&self) -> Option<String> {
-        let report = self.run(["doctor", "--format", "json"]);
-        let doctor: serde_json::Value = serde_json::from_str(&report.stdout).expect("doctor's JSON");
-        let checks = doctor["checks"].as_array().cloned().unwrap_or_default();
+        let checks = self.doctor()["checks"].as_array().cloned().unwrap_or_default();
         let bad = |c: &&serde_json::Value| {
             c["name"].as_str().is_some_and(|n| n.starts_with("cgroup")) && c["status"].as_str() == Some("missing")
         };
@@ -346,6 +359,12 @@ impl Output {
     pub fn exits(self, code: i32) -> Output {
         assert_eq!(self.code(), code, "\n{self}");
         self
+    }
+
+    /// A stage's reason why there is nothing for it to do here, if that was so.
+    pub fn nothing_to_do(&self) -> Option<String> {
+        let (_, why) = self.stderr.split_once("nothing to do\n  why: ")?;
+        why.lines().next().map(str::to_string)
     }
 
     /// Standard output as JSON.

@@ -8,37 +8,12 @@ fn versions_are_compared_as_numbers() {
     assert!(version("5.9.1") < Some((5, 11)) && version("5.15") > Some((5, 11)));
 }
 
-/// Runs `test` in a child with mounts of its own (and, for an ordinary user, a user namespace).
+/// Runs `test` in a child with mounts of its own; the options are those of an overlay that its user may mount.
 fn with_own_mounts(test: impl FnOnce(&str)) {
-    use crate::sys::process::{exit_now, fork, unshare, wait};
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    match fork().unwrap() {
-        Some(child) => match wait(child).unwrap() {
-            End::Code(0) => {}
-            End::Code(77) => eprintln!("skipped: no overlay mount here"),
-            other => panic!("the child ended with {other:?}"),
-        },
-        None => {
-            let own = if uid.is_root() {
-                unshare(CloneFlags::CLONE_NEWNS)
-            } else {
-                unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).and_then(|()| {
-                    sys::fs::write_file(Path::new("/proc/self/setgroups"), "deny")?;
-                    sys::fs::write_file(Path::new("/proc/self/uid_map"), &format!("0 {uid} 1"))?;
-                    sys::fs::write_file(Path::new("/proc/self/gid_map"), &format!("0 {gid} 1"))
-                })
-            };
-            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-            if own.and_then(|()| sys::mount::mount("none", Path::new("/"), None, private, None)).is_err() {
-                exit_now(77);
-            }
-            // A panic that unwinds into the test harness would make this child a second harness, and its parent happy.
-            let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                test(if uid.is_root() { ",redirect_dir=off,volatile" } else { ",userxattr,volatile" })
-            }));
-            exit_now(i32::from(passed.is_err()))
-        }
-    }
+    let root = nix::unistd::geteuid().is_root();
+    crate::sys::testing::with_own_mounts(|| {
+        test(if root { ",redirect_dir=off,volatile" } else { ",userxattr,volatile" })
+    });
 }
 
 fn layers(temp: &Path, count: usize, name: &str) -> Vec<PathBuf> {
