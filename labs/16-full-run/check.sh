@@ -9,10 +9,11 @@ same() {
 	test "$(namespace_of "$1" "$2")" = "$(namespace_of $$ "$2")"
 }
 baseline 'a process of ours is in the PID namespace of this shell' same self pid
-has_token() {
-	cat "/proc/$1/environ" > environ && tr '\0' '\n' < environ | grep -q '^TOKEN='
+# (Files in /proc have no size: only reading tells whether one may.)
+has_variable() {
+	cat "/proc/$1/environ" > environ && tr '\0' '\n' < environ | grep -q "^$2="
 }
-baseline 'and has the TOKEN in its environment' has_token self
+baseline 'and has the TOKEN in its environment' has_variable self TOKEN
 
 begin
 payload sleep
@@ -28,7 +29,7 @@ files() {
 }
 
 expect 'it is process 1 of a PID namespace of its own' \
-	test "$(status_of "$pid" NSpid | awk '{ print NF > 1 && $NF }')" = 1
+	test "$(status_of "$pid" NSpid | awk 'NF > 1 { print $NF }')" = 1
 expect 'its name is cell' test "$(inside "$pid" --uts uname -n)" = cell
 expect 'its network is its own' ! same "$pid" net
 expect 'and has no link but lo' test "$(links)" = 0
@@ -41,10 +42,12 @@ expect 'nor any that it could get' test "$(status_of "$pid" CapBnd)" = 000000000
 expect 'not by a setuid program either' test "$(status_of "$pid" NoNewPrivs)" = 1
 expect 'a filter is on its system calls' test "$(status_of "$pid" Seccomp)" = 2
 expect 'it may hold 64 files open' test "$(files)" = 64,64
-expect 'its environment can be read' test -s "/proc/$pid/environ"
-expect 'and there is no TOKEN in it' ! has_token "$pid"
+expect 'its environment can be read' has_variable "$pid" PATH
+expect 'and there is no TOKEN in it' ! has_variable "$pid" TOKEN
 if [ -n "$limits" ]; then
 	expect 'its cgroup has room for 20 processes' test "$(cat "$(cgroup_of "$pid" pids)/pids.max")" = 20
 else
 	echo '# not looked at: its cgroup. Nobody has given you one in which you may limit'
 fi
+
+end_exercise
