@@ -13,7 +13,7 @@ mounted_on_desk() {
 }
 
 begin_in_world --mount --propagation shared
-payload sleep
+payload sleep 600
 
 expect 'it has a mount namespace of its own' test "$(namespace_of "$pid" mnt)" != "$(namespace_of "$exercise" mnt)"
 expect 'with a tmpfs on desk' test "$(mounted_on_desk "$pid")" = tmpfs

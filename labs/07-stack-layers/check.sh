@@ -4,7 +4,7 @@ baseline 'files can be written and removed here' sh -c 'echo > here && rm here'
 baseline 'what is here is no overlay' test "$(stat --file-system -c %T .)" != overlayfs
 
 begin
-payload sleep
+payload sleep 600
 cwd=/proc/$pid/cwd
 
 expect 'where it stands, etc/motd says that it is open for business' \

@@ -10,7 +10,7 @@ baseline 'the root of this shell is mounted in its mount namespace' grep -qF " $
 baseline 'a process of ours has the root of this shell' test /proc/$$/root -ef /
 
 begin
-payload sleep
+payload sleep 600
 
 expect 'its / is not ours' test ! "/proc/$pid/root" -ef /
 expect 'it is in a mount namespace of its own' test "$(namespace_of "$pid" mnt)" != "$(namespace_of $$ mnt)"

@@ -26,7 +26,7 @@ baseline 'here /proc/irq has entries' ! empty_directory $$ /proc/irq
 baseline 'here /proc/sys is not read-only' ! read_only $$ /proc/sys
 
 begin
-payload sleep
+payload sleep 600
 
 expect 'it is in a mount namespace of its own' test "$(namespace_of "$pid" mnt)" != "$(namespace_of $$ mnt)"
 expect '/proc/cmdline is an empty file there' empty_file "$pid" /proc/cmdline

@@ -16,7 +16,7 @@ has_variable() {
 baseline 'and has the TOKEN in its environment' has_variable self TOKEN
 
 begin
-payload sleep
+payload sleep 600
 
 options() {
 	awk -v at="$1" '$5 == at { options = $6 } END { print options }' "/proc/$pid/mountinfo"
