@@ -57,7 +57,7 @@ test -z "$(ls /sys/firmware)" && echo "/sys/firmware is empty" || echo "/sys/fir
 grep -q 'Seccomp:.2' /proc/self/status && echo "a filter is on my calls" || echo "no filter is on my calls"
 grep -q CapEff:.00000000a80425fb /proc/self/status && echo "14 capabilities are left" || echo "I am as mighty as root"
 END
-look() { boxwright run -i -h box -e HERE=$PWD -e NET=$(readlink /proc/self/ns/net) "$@" host sh < facts; }
+look() { boxwright run -i -h box -e "HERE=$PWD" -e NET=$(readlink /proc/self/ns/net) "$@" host sh < facts; }
 look | tee whole
 
 ## Break it
