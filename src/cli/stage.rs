@@ -11,7 +11,7 @@ use crate::spawn::{self, Job, Watcher};
 use crate::spec::Spec;
 use crate::spec::build::{self, Options, Purpose};
 use crate::state::State;
-use crate::ui::Style;
+use crate::ui::{self, Style};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::cell::RefCell;
 use std::io::Write;
@@ -103,8 +103,7 @@ pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose,
     let proved = prove(name, matches, &job, report.as_deref())?;
     let mut running = spawn::start(&job)?;
     if report.is_none() && !is_quiet(matches) {
-        // In one write each: the command is running, and may be writing there as well.
-        running.host.notes.iter().map(|note| format!("boxwright: note: {note}\n")).for_each(|line| eprint!("{line}"));
+        running.host.notes.iter().for_each(|note| ui::note(note));
     }
     let end = foreground::attend(&mut running, &signals, stdio);
     let finished = running.finish();
