@@ -37,6 +37,12 @@ expect 'its root is not ours' test ! "/proc/$pid/root" -ef /
 expect 'and cannot be written' sh -c "case '$(options /)' in ro*) ;; *) false ;; esac"
 expect '/tmp can, and is in memory' \
 	sh -c "case '$(options /tmp)' in rw*) test \$(stat -f -c %T /proc/$pid/root/tmp) = tmpfs ;; *) false ;; esac"
+# What is mounted for writing, but for the kernel's own file systems and what is in memory.
+writable() {
+	awk '{ for (i = 7; $i != "-"; i++); if ($6 ~ /^rw/ && $(i + 1) !~ /^((dev)?tmpfs|proc|sysfs|devpts|mqueue|cgroup2?)$/) print $5 }' \
+		"/proc/$pid/mountinfo"
+}
+expect 'and nothing else that is on a disk' test -z "$(writable)"
 expect 'it has no capabilities' test "$(status_of "$pid" CapPrm)" = 0000000000000000
 expect 'nor any that it could get' test "$(status_of "$pid" CapBnd)" = 0000000000000000
 expect 'not by a setuid program either' test "$(status_of "$pid" NoNewPrivs)" = 1
