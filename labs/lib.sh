@@ -8,7 +8,8 @@
 #   begin_in_world FLAG…      the same in namespaces that play the host's (flags of unshare), as root of a user namespace:
 #                             what leaks reaches $exercise, a process that stays in them, and not the real host
 #   finish_exercise           runs it to its end; sets $status, and its output is in $OUT
-#   payload NAME              waits for its process of that name; sets $pid (as seen from here)
+#   payload NAME [ARG]        waits for its process of that name (with that argument) and until its script starts no
+#                             more processes; sets $pid (as seen from here)
 #   within SECONDS COMMAND…   tries until it succeeds
 #   status_of PID FIELD       a field of /proc/PID/status
 #   namespace_of PID TYPE     pid:[4026531836]
@@ -22,7 +23,12 @@
 #   end_exercise              ends the process that payload has found and all in its groups, and removes these
 #
 # Given: EXERCISE (the learner's script), LAB_PID (from which all processes of this lab descend), an empty working
-# directory, and boxwright in PATH.
+# directory, and boxwright in PATH. By hand: the exercise beside the check, and this shell.
+EXERCISE=${EXERCISE:-$(dirname "$(realpath "$0")")/exercise.sh}
+LAB_PID=${LAB_PID:-$$}
+# Its interpreter, as execve(2) would take it.
+SHELL_OF=$(sed -n '1s/^#! *//p' "$EXERCISE")
+SHELL_OF=${SHELL_OF:-sh}
 
 OUT=$PWD/exercise.out
 : > "$OUT"
@@ -58,19 +64,19 @@ skip() {
 }
 
 begin() {
-	sh "$EXERCISE" "$@" > "$OUT" 2>&1 < /dev/null &
+	$SHELL_OF "$EXERCISE" "$@" > "$OUT" 2>&1 < /dev/null &
 	exercise=$!
 }
 
 # With the user namespace also for root: mounts that are shared with the host's become its slaves on the way there.
 begin_in_world() {
 	# Two commands, so that the shell stays while the script runs.
-	unshare --map-root-user "$@" sh -c 'sh "$0" > "$1" 2>&1 < /dev/null; exit $?' "$EXERCISE" "$OUT" &
+	unshare --map-root-user "$@" sh -c "$SHELL_OF"' "$0" > "$1" 2>&1 < /dev/null; exit $?' "$EXERCISE" "$OUT" &
 	exercise=$!
 }
 
 finish_exercise() {
-	timeout 100 sh "$EXERCISE" "$@" > "$OUT" 2>&1 < /dev/null
+	timeout 100 $SHELL_OF "$EXERCISE" "$@" > "$OUT" 2>&1 < /dev/null
 	status=$?
 }
 
@@ -85,7 +91,11 @@ within() {
 }
 
 payload() {
-	if within 40 descendant_or_end "$1" && [ -n "$pid" ]; then echo "ok your script runs $1"; return; fi
+	if within 40 descendant_or_end "$@" && [ -n "$pid" ]; then
+		# What holds a namespace open may well be there before the rest is set up from outside.
+		within 10 settled || :
+		if descendant "$@"; then echo "ok your script runs $1"; return; fi
+	fi
 	echo "not ok your script runs $1"
 	if ! try has_ended "$exercise"; then
 		echo "# after 40 seconds, no process of that name came from your script"
@@ -95,16 +105,35 @@ payload() {
 	exit 1
 }
 
+settled() {
+	before=$(ours)
+	sleep 0.3
+	[ "$before" = "$(ours)" ]
+}
+
+# The numbers of all that descend from this lab, but for what this check itself runs.
+ours() {
+	ps -e -o pid= -o ppid= | awk -v top="$LAB_PID" -v check="$$" -v exercise="$exercise" '
+		{ parent[$1] = $2 }
+		END {
+			for (p in parent) {
+				for (q = p; q > 1 && q != top && parent[q] != check; q = parent[q]);
+				if (q == exercise || q == top && q != check) print p
+			}
+		}' | sort -n
+}
+
 descendant_or_end() {
-	if descendant "$1"; then return 0; fi
+	if descendant "$@"; then return 0; fi
 	pid=
 	has_ended "$exercise"
 }
 
-# The newest process of that name that descends from this lab; sets $pid.
+# The newest process of that name that descends from this lab, with that argument if there is one; sets $pid.
 descendant() {
 	for pid in $(pgrep -x "$1" | sort -rn); do
-		if is_ours "$pid" && ! try has_ended "$pid"; then return 0; fi
+		if ! is_ours "$pid" || try has_ended "$pid"; then continue; fi
+		if [ -z "${2:-}" ] || tr '\0' '\n' < "/proc/$pid/cmdline" | grep -qxF -e "$2"; then return 0; fi
 	done
 	return 1
 }
@@ -226,4 +255,6 @@ removed() {
 }
 
 # What the exercise printed, for a learner whose check is red; and the exit code for those who run this file by hand.
-trap '[ -z "$failed" ] || [ ! -s "$OUT" ] || sed "s/^/# your script printed: /" "$OUT" | tail -n 12' EXIT
+# The last word tells that nothing has ended the check before.
+trap '[ -z "$failed" ] || [ ! -s "$OUT" ] || { echo "# your script printed:"; tail -n 12 "$OUT" | sed "s/^/#   /"; }
+echo done' EXIT

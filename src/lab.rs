@@ -10,6 +10,7 @@
 pub mod chapter;
 pub mod compare;
 pub mod exercise;
+mod groups;
 pub mod normal;
 pub mod output;
 pub mod place;

@@ -81,6 +81,12 @@ pub fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
+/// Says something of the host's on stderr, in one write: a command that runs by now may print between two.
+pub fn note(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(format!("boxwright: note: {text}\n").as_bytes());
+}
+
 /// An error as it goes to stderr. On a terminal its reason is wrapped; never the way out, which may be there to be copied.
 pub fn error(message: &str) -> String {
     let style = Style::of(&std::io::stderr());

@@ -231,7 +231,11 @@ fn commands_run(world: &World) {
         let mut shell = world.any("sh");
         // Where the user may leave files.
         shell.env("PATH", &path).args(["-c", &command]).current_dir(world.dir.path().join("home"));
-        let run = world.finish(shell).exits(if lack.is_some() { 125 } else { 0 });
+        let run = world.finish(shell);
+        // Its code says whether something is missing on this machine, and doctor.rs whether that is true.
+        let ok = if command == "boxwright doctor" { run.code() } else { 0 };
+        assert!(ok <= 1, "\n{run}");
+        let run = run.exits(if lack.is_some() { 125 } else { ok });
         let said = normal::words(&format!("{}{}", run.stdout, run.stderr));
         let mut rest = said.lines();
         for line in output.iter().filter(|line| lack.is_none() && line.as_str() != "…") {

@@ -4,7 +4,7 @@ baseline 'a process of ours is in the user namespace of this shell' \
 	test "$(readlink /proc/self/ns/user)" = "$(namespace_of $$ user)"
 
 begin
-payload sleep
+payload sleep 600
 
 expect 'it is in a user namespace of its own' test "$(namespace_of "$pid" user)" != "$(namespace_of $$ user)"
 

@@ -4,7 +4,7 @@ baseline 'a process of ours is in the PID namespace of this shell' \
 	test "$(readlink /proc/self/ns/pid)" = "$(namespace_of $$ pid)"
 
 begin
-payload sleep
+payload sleep 600
 
 expect 'it is in a PID namespace of its own' test "$(namespace_of "$pid" pid)" != "$(namespace_of $$ pid)"
 

@@ -13,11 +13,12 @@ unshare --map-root-user --mount --uts sh -c "kill $victim && echo 'killed a proc
 
 ## Born into another list
 # unshare(1) makes a PID namespace. But the process that asks for it stays where it is: the namespace is for its
-# children. The first child becomes process 1...
-unshare --map-root-user --pid sh -c 'sh -c "echo I am process \$\$"'
+# children. The first child becomes process 1... (The `:` does nothing. Without it, some shells would not start what is
+# last, but become it, and there would be no child.)
+unshare --map-root-user --pid sh -c 'sh -c "echo I am process \$\$"; :'
 
 # ...which has ended by now, and its namespace with it. With --fork, unshare makes a first child that stays:
-unshare --map-root-user --pid --fork sh -c 'echo I am process $$; sh -c "echo I am process \$\$"'
+unshare --map-root-user --pid --fork sh -c 'echo I am process $$; sh -c "echo I am process \$\$"; :'
 
 ## What has no number cannot be killed
 # The same attack, from inside of a PID namespace:

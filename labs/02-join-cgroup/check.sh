@@ -31,7 +31,7 @@ at_the_top() {
 }
 
 begin
-payload sleep
+payload sleep 600
 
 # shellcheck disable=SC2046
 expect 'it is alone in a cgroup' alone_in_one_of $(groups_of "$pid")

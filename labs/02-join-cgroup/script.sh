@@ -80,7 +80,7 @@ boxwright join-cgroup
 boxwright join-cgroup -q -- sed 's/.*:/I am in /' /proc/self/cgroup | sort -u
 
 # And now the daemon. Even without a PID namespace, whose end would end it too, it goes with the container:
-boxwright join-cgroup -q --without unshare-pid -- sh $PWD/daemon
+boxwright join-cgroup -q --without unshare-pid -- sh "$PWD/daemon"
 while kill -0 $(cat runaway) 2>/dev/null; do sleep 0.1; done; echo 'nobody got away'; rm runaway
 
 ## A door that is not locked
@@ -106,5 +106,5 @@ boxwright join-cgroup -q -- sh -c \
 ## Break it
 # Without a cgroup of its own (and without a PID namespace) the daemon is a process of the host like any other:
 #needs stage join-cgroup
-boxwright join-cgroup -q --without unshare-pid --without join-cgroup -- sh $PWD/daemon
+boxwright join-cgroup -q --without unshare-pid --without join-cgroup -- sh "$PWD/daemon"
 kill -0 $(cat runaway) && echo 'one lives on'; kill $(cat runaway)

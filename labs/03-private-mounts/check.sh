@@ -7,13 +7,16 @@ leaks() {
 }
 baseline 'where mounts are shared, a mount leaks from a mere copy of the mount table' leaks
 
-# Which kind of file system a process has there; fails when it cannot be known.
+# Which kind of file system a process has there; fails when it cannot be known. mountinfo has its blanks in octal. (By the
+# environment, because awk would take what -v gives it out of octal again.)
+DESK=$(printf '%s/desk' "$PWD" | sed 's/\\/\\134/g; s/ /\\040/g')
+export DESK
 mounted_on_desk() {
-	awk -v at="$PWD/desk" '$5 == at { sub(/.* - /, ""); kind = $1 } END { if (NR) print kind; else exit 1 }' "/proc/$1/mountinfo"
+	awk '$5 == ENVIRON["DESK"] { sub(/.* - /, ""); kind = $1 } END { if (NR) print kind; else exit 1 }' "/proc/$1/mountinfo"
 }
 
 begin_in_world --mount --propagation shared
-payload sleep
+payload sleep 600
 
 expect 'it has a mount namespace of its own' test "$(namespace_of "$pid" mnt)" != "$(namespace_of "$exercise" mnt)"
 expect 'with a tmpfs on desk' test "$(mounted_on_desk "$pid")" = tmpfs

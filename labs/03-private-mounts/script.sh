@@ -56,13 +56,13 @@ boxwright private-mounts -q -- findmnt -n -o TARGET,PROPAGATION /
 
 # On our shared host again. (--root: where this boxwright keeps its state; the root of that host may not write to /var.)
 #never ^data is a mountpoint
-host "boxwright --root $PWD/state private-mounts -q -- mount -t tmpfs leak $PWD/data
+host "boxwright --root '$PWD/state' private-mounts -q -- mount -t tmpfs leak '$PWD/data'
       mountpoint data"
 
 ## The same files
 # A mount table of one's own is a list of what is where. What it lists are the same file systems as before, and a file
 # that is written there is written for all:
-boxwright private-mounts -q -- sh -c "echo 'written in the container' > $PWD/data/file"
+boxwright private-mounts -q -- sh -c "echo written in the container > '$PWD/data/file'"
 
 cat data/file
 
@@ -70,7 +70,7 @@ cat data/file
 
 ## Break it
 # Without private-mounts, the mount is the host's and ps lies again:
-host "boxwright --root $PWD/state private-mounts -q --without private-mounts -- mount -t tmpfs leak $PWD/data
+host "boxwright --root '$PWD/state' private-mounts -q --without private-mounts -- mount -t tmpfs leak '$PWD/data'
       mountpoint data"
 
 boxwright private-mounts -q --without private-mounts -- \

@@ -10,7 +10,7 @@ called() {
 }
 
 begin_in_world --uts
-payload sleep
+payload sleep 600
 castle=$pid
 payload tail
 village=$pid

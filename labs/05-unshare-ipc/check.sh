@@ -16,7 +16,7 @@ EXERCISE=$PWD/world.sh
 export REAL
 echo 'mount -t tmpfs shm /dev/shm && exec sh "$REAL"' > "$EXERCISE"
 begin_in_world --ipc --mount
-payload sleep
+payload sleep 600
 
 expect 'it has an IPC namespace of its own' test "$(namespace_of "$pid" ipc)" != "$(namespace_of "$exercise" ipc)"
 expect 'with one piece of memory, of 8192 bytes' test "$(segments "$pid")" = ' 8192'

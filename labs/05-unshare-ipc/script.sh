@@ -86,10 +86,10 @@ boxwright unshare-ipc -q --shm-size 1g -- df -h --output=target,size /dev/shm
 host() { unshare --map-root-user --ipc sh -c "$1"; }
 
 host "ipcmk --shmem 4096
-      boxwright --root $PWD/state unshare-ipc -q -- ipcs --shmems"
+      boxwright --root '$PWD/state' unshare-ipc -q -- ipcs --shmems"
 
 ## Break it
 # The same without the primitive: there it is.
 #varies 0x[0-9a-f]{8} => [some key]
 host "ipcmk --shmem 4096
-      boxwright --root $PWD/state unshare-ipc -q --without unshare-ipc -- ipcs --shmems"
+      boxwright --root '$PWD/state' unshare-ipc -q --without unshare-ipc -- ipcs --shmems"

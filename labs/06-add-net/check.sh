@@ -7,7 +7,7 @@ here=$(namespace_of $$ net)
 baseline 'a process of ours is in the network namespace of this shell' test "$(readlink /proc/self/ns/net)" = "$here"
 
 begin
-payload sleep
+payload sleep 600
 
 answers() {
 	# shellcheck disable=SC2086 # two words, where busybox is ping

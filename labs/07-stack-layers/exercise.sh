@@ -1,13 +1,16 @@
 #!/bin/sh
 # Exercise: mend an image that you must not touch.
 #
-# Somebody has made an image with two mistakes in it: etc/motd says "under construction", and etc/password should not be
-# there at all. Others use that image, so it must stay as it is.
+# Somebody has made an image with two mistakes in it: etc/motd says "under
+# construction", and etc/password should not be there at all. Others use that
+# image, so it must stay as it is.
 #
-# Run `sleep 600` in a directory (let it be its working directory) that shows the image as it should be: its etc/motd says
-# "open for business", and there is no etc/password. All else is seen through it, and not copied.
+# Run `sleep 600` in a directory (let it be its working directory) that shows
+# the image as it should be: its etc/motd says "open for business", and there
+# is no etc/password. All else is seen through it, and not copied.
 #
-# You may use unshare(1), mount(8), boxwright, or all of them. Leave it running: the check looks at it and ends it.
+# You may use unshare(1), mount(8), boxwright, or all of them. Leave it
+# running: the check looks at it and ends it.
 
 mkdir -p image/etc image/usr/bin upper work merged
 echo 'under construction' > image/etc/motd

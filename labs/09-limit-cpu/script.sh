@@ -60,7 +60,8 @@ used() { cut -d' ' -f14 /proc/$(cat $1)/stat; }
 until [ $(used heavy) -gt 100 ] && [ $(used heavy) -gt $(($(used light) * 3)) ]; do sleep 0.1; done
 echo 'the heavy one has had more than three times as much'
 
-kill $(cat heavy light); until rmdir $top/boxwright-lab.$$.heavy $top/boxwright-lab.$$.light; do sleep 0.1; done 2>/dev/null
+kill $(cat heavy light)
+for name in heavy light; do until rmdir $top/boxwright-lab.$$.$name; do sleep 0.1; done; done 2>/dev/null
 
 ## Weights on version 1
 # There they are called shares, and 1024 is what everybody has. Two loops on one CPU, 10240 against 1024:
@@ -79,7 +80,8 @@ used() { cut -d' ' -f14 /proc/$(cat $1)/stat; }
 until [ $(used heavy) -gt 100 ] && [ $(used heavy) -gt $(($(used light) * 3)) ]; do sleep 0.1; done
 echo 'the heavy one has had more than three times as much'
 
-kill $(cat heavy light); until rmdir $top/boxwright-lab.$$.heavy $top/boxwright-lab.$$.light; do sleep 0.1; done 2>/dev/null
+kill $(cat heavy light)
+for name in heavy light; do until rmdir $top/boxwright-lab.$$.$name; do sleep 0.1; done; done 2>/dev/null
 
 ## The same with boxwright
 # Half a CPU, unless another number is given with --cpus. The report uses version 2's names and units on both versions:

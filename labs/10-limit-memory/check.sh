@@ -25,7 +25,7 @@ alone() {
 baseline 'this shell has more than 32 MiB' ! has_memory $$
 
 begin
-payload sleep
+payload sleep 600
 
 expect 'it is in a cgroup of its own' alone
 expect 'that has 32 MiB of memory at the most' has_memory "$pid"

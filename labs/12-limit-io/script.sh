@@ -3,8 +3,10 @@
 
 ## As fast as it goes
 # Most writes do not go to a disk: they go to the page cache, and the kernel writes that out later. `oflag=direct` goes
-# around the cache, so that the process waits for the disk itself. Nothing holds it back:
-timeout 60 dd if=/dev/zero of=file bs=64k count=512 oflag=direct 2>/dev/null && stat -c '%s bytes written' file; rm file
+# around the cache, so that the process waits for the disk itself. (In /var/tmp, for /tmp may be in memory.) Nothing holds it back:
+file=/var/tmp/boxwright-lab.$$
+timeout 60 dd if=/dev/zero of=$file bs=64k count=512 oflag=direct 2>/dev/null && stat -c '%s bytes written' $file
+rm $file
 
 # (The politest way to write, `ionice -c idle`, is a wish. Only some of the disk schedulers hear it.)
 

@@ -18,7 +18,7 @@ baseline 'and gain some by a setuid program' test "$(status_of $$ NoNewPrivs)" =
 baseline 'and have more than 64 files open' test "$(open_files $$)" != 64:64
 
 begin
-payload sleep
+payload sleep 600
 
 expect 'it is root there' is_root_there "$pid"
 expect 'CAP_KILL and CAP_NET_BIND_SERVICE are in force, and no others' test "$(status_of "$pid" CapEff)" = $two

@@ -18,8 +18,8 @@ unshare --map-root-user --net setpriv --bounding-set -net_admin ip link set lo u
 # number 5:
 unshare --map-root-user setpriv --bounding-set -all,+chown,+kill grep Cap /proc/self/status
 
-# Bnd is the bounding set, and the only one that was changed here. When root executes a program, it gets (Prm, Eff) as much
-# as the bounding set lets it have.
+# Bnd is the bounding set, and the only one that was changed here. When root executes a program, it gets (Prm, Eff) what is
+# in the bounding set, and what is inheritable (Inh): nothing.
 
 ## Another user has none
 # unshare(1) makes a user namespace and has all capabilities in it. Then it executes grep(1), as user 1000 of that

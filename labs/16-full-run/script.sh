@@ -6,7 +6,7 @@
 export TOKEN=hunter2
 echo 'a file of the host' > file && exec 9<file
 
-# And here are six namespaces by hand. The command in them sees nobody else, but it has inherited both; and its session,
+# And here are seven namespaces by hand. The command in them sees nobody else, but it has inherited both; and its session,
 # 0, is one of somebody outside, whose terminal it shares:
 cat > inherited <<'END'
 echo "the token is '$TOKEN'"
@@ -45,7 +45,7 @@ boxwright run host sh -c 'kill -TERM $$; kill -KILL $$; echo "I live, as process
 boxwright run --init host sh -c 'kill -TERM $$; echo "I live, as process $$"'
 
 ## All of it together
-# A container looks at itself: one fact for each of the primitives that made it.
+# A container looks at itself: a fact for each of eight primitives that made it.
 #needs stage full-run
 cat > facts <<'END'
 test $$ = 1 && echo "I am process 1" || echo "I have a number of the host"
@@ -57,7 +57,7 @@ test -z "$(ls /sys/firmware)" && echo "/sys/firmware is empty" || echo "/sys/fir
 grep -q 'Seccomp:.2' /proc/self/status && echo "a filter is on my calls" || echo "no filter is on my calls"
 grep -q CapEff:.00000000a80425fb /proc/self/status && echo "14 capabilities are left" || echo "I am as mighty as root"
 END
-look() { boxwright run -i -h box -e HERE=$PWD -e NET=$(readlink /proc/self/ns/net) "$@" host sh < facts; }
+look() { boxwright run -i -h box -e "HERE=$PWD" -e NET=$(readlink /proc/self/ns/net) "$@" host sh < facts; }
 look | tee whole
 
 ## Break it

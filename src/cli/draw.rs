@@ -11,6 +11,7 @@ use crate::spawn::{self, Job, Watcher};
 use crate::spec::build::{self, Options, Purpose};
 use crate::state::State;
 use crate::sys::process;
+use crate::ui;
 use clap::{Arg, ArgMatches, Command};
 use nix::unistd::Pid;
 use std::cell::RefCell;
@@ -121,7 +122,7 @@ fn of_list(name: &str, matches: &ArgMatches, state: &State) -> Result<Portrait> 
     let interrupt = Some(signals.as_fd());
     let job = Job { spec: &spec, state, id: None, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
     let running = spawn::start(&job)?;
-    running.host.notes.iter().for_each(|note| eprintln!("boxwright: note: {note}"));
+    running.host.notes.iter().for_each(|note| ui::note(note));
     // It runs now, or is a zombie, and has its name in either case: nobody has waited for it yet.
     let command = primitive.is_last().then(|| draw::command(running.pid)).flatten();
     let _ = process::pidfd_kill(&running.pidfd, libc::SIGKILL);

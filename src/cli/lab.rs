@@ -13,6 +13,7 @@ use crate::lab::{self, Lab};
 use crate::state::State;
 use crate::ui::{self, Style, Table};
 use clap::{Arg, ArgMatches, Command};
+use nix::sys::termios::{FlushArg, tcflush};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -122,8 +123,8 @@ fn list(state: &State, style: Style) -> Result<ExitCode> {
         let hints = if done.hints > 0 { done.hints.to_string() } else { String::new() };
         // "Memory by number: what has no path is hidden by no mount." has a title, and a line is enough in a list.
         let about = lab.script()?.about.split([':', '\n']).next().unwrap_or_default().to_string();
-        let row =
-            [here.into(), lab.number().into(), lab.name().into(), mark(done.script), mark(done.solved), hints, about];
+        let solved = if done.is_impossible() { style.warn("–") } else { mark(done.solved) };
+        let row = [here.into(), lab.number().into(), lab.name().into(), mark(done.script), solved, hints, about];
         table.row(row);
     }
     ui::print(&table.text(style));
@@ -135,8 +136,10 @@ fn list(state: &State, style: Style) -> Result<ExitCode> {
 fn bar(progress: &Progress, style: Style) -> String {
     let labs = lab::all();
     let solved = labs.iter().filter(|lab| progress.of(lab).solved).count();
+    let skipped = labs.iter().filter(|lab| progress.of(lab).is_impossible()).count();
     let (full, empty) = ("█".repeat(solved), "░".repeat(labs.len() - solved));
-    format!("{}{}  {solved} of {} solved", style.good(&full), style.dim(&empty), labs.len())
+    let more = if skipped > 0 { format!(", {skipped} cannot be done here") } else { String::new() };
+    format!("{}{}  {solved} of {} solved{more}", style.good(&full), style.dim(&empty), labs.len())
 }
 
 fn show(lab: Lab, state: &State, style: Style) -> Result<ExitCode> {
@@ -170,6 +173,7 @@ fn transcript(lab: Lab, place: &Place, state: &State) -> Result<()> {
     let mut player = Player::new(&lab, place, state, false)?;
     for step in &lab.script()?.steps {
         let text = match player.step(step, &mut Empty)? {
+            Outcome::Left => continue,
             Outcome::Skipped(reason) => format!("[skipped: {reason}]\n"),
             Outcome::Done { text, .. } => text,
         };
@@ -186,13 +190,13 @@ struct Learner {
 }
 
 impl Audience for Learner {
-    fn before(&mut self, block: &Block) {
+    fn before(&mut self, block: &Block) -> bool {
         let style = self.style;
         if !block.says.is_empty() {
-            ui::print(&format!("\n{}", paragraphs(&block.says, style)));
+            ui::print(&format!("\n{}", lab::reader::text(&block.says.replace('\n', "\n\n"), style)));
         }
         if block.code.is_empty() {
-            return;
+            return true;
         }
         let typed = block.typed();
         let lines: Vec<&str> = typed.lines().collect();
@@ -200,13 +204,18 @@ impl Audience for Learner {
         ui::print(&format!("\n{}", shown.join("\n")));
         if self.pause {
             let _ = std::io::stdout().flush();
+            // What was typed before this was shown is no answer to it.
+            let _ = tcflush(std::io::stdin(), FlushArg::TCIFLUSH);
             let mut enter = String::new();
-            // At the end of input nobody is there to press Enter.
-            self.pause = std::io::stdin().lock().read_line(&mut enter).is_ok_and(|n| n > 0);
+            if !std::io::stdin().lock().read_line(&mut enter).is_ok_and(|n| n > 0) {
+                // Ctrl-D: nobody is there any more, and an attack is not for nobody to see.
+                return false;
+            }
         } else {
             ui::print("\n");
         }
         self.column = true;
+        true
     }
 
     fn output(&mut self, text: &str) {
@@ -222,21 +231,31 @@ fn play(lab: Lab, pause: bool, state: &State, style: Style) -> Result<ExitCode> 
     let right = place::inside(|place| {
         ui::print(&format!("{}{}", heading(&lab, style), paragraphs(&script.about, style)));
         if pause {
-            ui::print(&style.dim("(Enter runs the command that is shown; Ctrl-C leaves.)\n"));
+            ui::print(&style.dim("(Enter runs the command that is shown; Ctrl-D leaves.)\n"));
         }
         let mut player = Player::new(&lab, place, state, style.is_coloured())?;
         let mut learner = Learner { style, pause, column: true };
-        let mut right = true;
+        let (mut right, mut skipped) = (true, 0);
         for (n, step) in script.steps.iter().enumerate() {
             ui::print(&format!("\n{}\n", style.accent(&format!("── {}. {} ──", n + 1, step.title))));
             let outcome = player.step(step, &mut learner)?;
             if !learner.column {
                 ui::print("\n");
             }
+            if matches!(outcome, Outcome::Left) {
+                ui::print(&format!("\n\nThe rest another time: boxwright lab run {}\n", lab.number()));
+                return Ok(true);
+            }
+            skipped += usize::from(matches!(outcome, Outcome::Skipped(_)));
             right &= !matches!(&outcome, Outcome::Done { wrong, .. } if !wrong.is_empty());
             ui::print(&judged(&outcome, style));
         }
         Progress::change(state, &lab, |done| done.script |= right)?;
+        if skipped * 2 > script.steps.len() {
+            let text = "Most of this lab cannot be done here as who you are, and its exercise probably cannot either: \
+                        boxwright doctor says how to mend that, and the check skips what it cannot look at.";
+            ui::print(&format!("\n{}", paragraphs(text, style)));
+        }
         ui::print(&format!(
             "\nNow it is your turn: {}\n  edit   {}\n  check  {}    (or {} while you work)\n",
             style.bold("the exercise"),
@@ -251,7 +270,8 @@ fn play(lab: Lab, pause: bool, state: &State, style: Style) -> Result<ExitCode> 
 
 fn judged(outcome: &Outcome, style: Style) -> String {
     match outcome {
-        Outcome::Skipped(reason) => format!("{}\n", style.warn(&format!("skipped: {reason}"))),
+        Outcome::Left => String::new(),
+        Outcome::Skipped(reason) => ui::hang("skipped: ", ui::wrap(&style.warn(reason), style.width - 9)),
         Outcome::Done { wrong, .. } if wrong.is_empty() => format!("\n{}\n", style.good("✓ as it should be")),
         Outcome::Done { wrong, .. } => {
             format!("\n{}\n{}", style.bad("✗ not as it should be:"), difference(wrong, "  ", style))
@@ -354,6 +374,7 @@ fn check_script(lab: &Lab, state: &State, style: Style) -> Result<Score> {
         let (mut score, mut right) = (Score::default(), true);
         for step in &lab.script()?.steps {
             match player.step(step, &mut Empty)? {
+                Outcome::Left => {}
                 Outcome::Skipped(reason) => {
                     score.skipped += 1;
                     ui::print(&verdict_line("script", &step.title, &style.warn("skipped"), None, style));
@@ -383,12 +404,16 @@ fn check_exercise(lab: &Lab, with: &With, state: &State, style: Style) -> Result
                 Said::Baseline(good, text) => verdict_line("baseline", text, &ok(*good, style), Some(took), style),
                 Said::Expected(good, text) => verdict_line("exercise", text, &ok(*good, style), Some(took), style),
                 Said::Skipped(reason) => verdict_line("exercise", reason, &style.warn("skipped"), None, style),
+                Said::End => String::new(),
                 Said::Note(text) => ui::hang("            ", ui::wrap(&style.dim(text), style.width - 12)),
             });
         })
     })?;
     if matches!(with, With::Learner) {
-        Progress::change(state, lab, |done| done.solved |= verdict == Verdict::Solved)?;
+        Progress::change(state, lab, |done| {
+            done.solved |= verdict == Verdict::Solved;
+            done.skipped = matches!(verdict, Verdict::Skipped(_));
+        })?;
     }
     if verdict == Verdict::Unsolved && matches!(with, With::Learner) {
         let file = exercise::learners_file(lab)?.display().to_string();
@@ -412,7 +437,7 @@ fn closing(progress: &Progress, style: Style) -> String {
             &format!(
                 "You have built a container out of what the kernel offers, one primitive at a time, and made it do \
                  what you wanted {} times over, with {hints} hints. There was never more to it than this list:",
-                lab::all().len()
+                lab::all().iter().filter(|lab| progress.of(lab).solved).count()
             ),
             style
         ),
@@ -487,12 +512,16 @@ fn given(matches: &ArgMatches) -> Result<&str> {
 }
 
 fn solution(lab: Lab, state: &State) -> Result<ExitCode> {
-    if !Progress::load(state).of(&lab).solved {
+    // Where it cannot be solved, reading is what is left.
+    let done = Progress::load(state).of(&lab);
+    if !done.solved && !done.is_impossible() {
         return Err(Error::new(format!("lab {} is not solved yet", lab.folder))
             .why("a solution teaches most to those who have their own")
             .hint(format!("boxwright lab hint {}", lab.number())));
     }
-    ui::print(lab.file("solution.sh"));
+    // That line is for the tests, which take the primitive away.
+    let solution = lab.file("solution.sh");
+    ui::print(&solution.lines().filter(|l| !l.starts_with("#without ")).map(|l| format!("{l}\n")).collect::<String>());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -505,7 +534,10 @@ fn export(dir: &Path) -> Result<ExitCode> {
     for (file, text) in lab::files() {
         let path = dir.join(&file);
         let (below, name) = (path.parent().unwrap_or(dir), path.file_name().unwrap_or_default().to_string_lossy());
-        exercise::write(below, &name, text)?;
+        // In the program both are one file. Here a check can be run by hand.
+        let head =
+            if name == "check.sh" { "#!/bin/sh\n. \"$(dirname \"$(realpath \"$0\")\")/../lib.sh\"\n" } else { "" };
+        exercise::write(below, &name, &format!("{head}{text}"))?;
     }
     ui::print(&format!("{} labs are in {}\n", lab::all().len(), dir.display()));
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use crate::spawn::{self, Job, Watcher};
 use crate::spec::Spec;
 use crate::spec::build::{self, Options, Purpose};
 use crate::state::State;
-use crate::ui::Style;
+use crate::ui::{self, Style};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::cell::RefCell;
 use std::io::Write;
@@ -102,8 +102,8 @@ pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose,
     let job = Job { spec: &spec, state, id: None, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
     let proved = prove(name, matches, &job, report.as_deref())?;
     let mut running = spawn::start(&job)?;
-    if report.is_none() {
-        running.host.notes.iter().for_each(|note| eprintln!("boxwright: note: {note}"));
+    if report.is_none() && !is_quiet(matches) {
+        running.host.notes.iter().for_each(|note| ui::note(note));
     }
     let end = foreground::attend(&mut running, &signals, stdio);
     let finished = running.finish();
@@ -228,7 +228,7 @@ pub fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Prefix> {
             Some(lack) => skipped.push((*primitive, lack)),
         }
     }
-    say_skipped(&skipped);
+    say_skipped(&skipped, is_quiet(matches));
     let command = LIST[LIST.len() - 1];
     if !spec.args().is_empty() && prefix.last().is_none_or(|p| p.name() != command.name()) {
         prefix.push(command);
@@ -236,8 +236,18 @@ pub fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Prefix> {
     Ok((prefix, skipped))
 }
 
-/// Loudly, but once for each remedy: what misses a cgroup, say, is mended together.
-fn say_skipped(skipped: &[(&'static dyn Primitive, Lack)]) {
+/// `--quiet`, which full-run does not have: it never reports.
+fn is_quiet(matches: &ArgMatches) -> bool {
+    matches.try_get_one::<bool>("quiet").ok().flatten().is_some_and(|on| *on)
+}
+
+/// Loudly, but once for each remedy: what misses a cgroup, say, is mended together. Quietly, only that it is so.
+fn say_skipped(skipped: &[(&'static dyn Primitive, Lack)], quiet: bool) {
+    if quiet && !skipped.is_empty() {
+        let names: Vec<&str> = skipped.iter().map(|(p, _)| p.name()).collect();
+        eprintln!("boxwright: skipped {} (boxwright doctor says why)", names.join(", "));
+        return;
+    }
     for (n, (first, lack)) in skipped.iter().enumerate() {
         let alike = |(_, l): &&(&dyn Primitive, Lack)| l.remedy == lack.remedy;
         if skipped[..n].iter().any(|s| alike(&s)) {

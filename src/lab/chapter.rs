@@ -10,6 +10,7 @@
 //! - `{{#flag cpus}}`: the stage that carries out this flag of `full-run`.
 
 use super::reader;
+use super::script::Need;
 use super::{Lab, embedded, find_file};
 use crate::error::{Error, Result};
 use crate::ui::Style;
@@ -83,7 +84,11 @@ fn expand(markdown: &str, lab: Option<&Lab>, renderer: &Renderer) -> Result<Stri
         let Some((directive, after)) = after.split_once("}}") else {
             return Err(Error::new("a directive does not end: {{#"));
         };
-        out.push_str(&carry_out(directive, lab, renderer)?);
+        let text = carry_out(directive, lab, renderer)?;
+        // A section that is one step needs no second title.
+        let title = out.trim_end().lines().last().and_then(|line| line.strip_prefix("## "));
+        let same = title.and_then(|title| text.strip_prefix(&format!("### {title}\n\n")));
+        out.push_str(same.unwrap_or(&text));
         rest = after;
     }
     out.push_str(rest);
@@ -156,6 +161,13 @@ fn step(lab: &Lab, number: &str, root: bool) -> Result<String> {
     let step = number.parse::<usize>().ok().and_then(|n| script.steps.get(n.checked_sub(1)?)).ok_or_else(missing)?;
     let mut rest = super::compare::step(lab.snapshot(root), &step.title).unwrap_or_default();
     let mut out = format!("### {}\n\n", step.title);
+    for need in &step.needs {
+        match need {
+            Need::Root => out.push_str("*This takes root.*\n\n"),
+            Need::Cgroup(version) => out.push_str(&format!("*On cgroup version {version}.*\n\n")),
+            Need::User | Need::Tool(_) | Need::Stage(_) => {}
+        }
+    }
     for (n, block) in step.blocks.iter().enumerate() {
         if !block.says.is_empty() {
             out.push_str(&block.says.replace('\n', "\n\n"));

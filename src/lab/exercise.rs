@@ -19,6 +19,8 @@ pub enum Said {
     Skipped(String),
     /// Anything else.
     Note(String),
+    /// The check's last word.
+    End,
 }
 
 impl Said {
@@ -30,6 +32,7 @@ impl Said {
             .or_else(|| rest("ok ").map(|text| Said::Expected(true, text)))
             .or_else(|| rest("not ok ").map(|text| Said::Expected(false, text)))
             .or_else(|| rest("skip ").map(Said::Skipped))
+            .or_else(|| (line == "done").then_some(Said::End))
             .unwrap_or_else(|| Said::Note(line.strip_prefix("# ").unwrap_or(line).to_string()))
     }
 }
@@ -90,7 +93,8 @@ pub fn learners_file(lab: &Lab) -> Result<PathBuf> {
 pub fn reset(lab: &Lab) -> Result<PathBuf> {
     let dir = workspace(lab)?;
     let file = dir.join("exercise.sh");
-    if file.exists() {
+    // The skeleton itself is no work that would have to be kept.
+    if std::fs::read_to_string(&file).is_ok_and(|text| text != lab.file("exercise.sh")) {
         let old = dir.join("exercise.sh.old");
         std::fs::rename(&file, &old).map_err(|e| Error::io(format!("rename({})", file.display()), &e))?;
     }
@@ -135,6 +139,9 @@ pub fn check(lab: &Lab, with: &With, place: &Place, listen: &mut dyn FnMut(&Said
             said.push(line);
         }
     })?;
+    if said.last() != Some(&Said::End) {
+        listen(&Said::Note("something has ended this check before its end".into()), begin.elapsed());
+    }
     Ok(verdict(&said))
 }
 
@@ -143,7 +150,8 @@ fn verdict(said: &[Said]) -> Verdict {
         return Verdict::Skipped(reason.clone());
     }
     let bad = said.iter().any(|s| matches!(s, Said::Baseline(false, _) | Said::Expected(false, _)));
-    let good = said.iter().any(|s| matches!(s, Said::Expected(true, _)));
+    // Whatever ends a check ends it before its last word.
+    let good = said.last() == Some(&Said::End) && said.iter().any(|s| matches!(s, Said::Expected(true, _)));
     if good && !bad { Verdict::Solved } else { Verdict::Unsolved }
 }
 
@@ -161,9 +169,10 @@ mod tests {
         let good = Said::parse("ok it is so");
         assert_eq!(verdict(&[]), Verdict::Unsolved);
         assert_eq!(verdict(&[Said::parse("baseline ok x")]), Verdict::Unsolved);
-        assert_eq!(verdict(&[Said::parse("baseline ok x"), good.clone()]), Verdict::Solved);
-        assert_eq!(verdict(&[good.clone(), Said::parse("not ok y")]), Verdict::Unsolved);
-        assert_eq!(verdict(&[Said::parse("baseline not ok x"), good.clone()]), Verdict::Unsolved);
+        assert_eq!(verdict(&[Said::parse("baseline ok x"), good.clone(), Said::End]), Verdict::Solved);
+        assert_eq!(verdict(&[Said::parse("baseline ok x"), good.clone()]), Verdict::Unsolved, "it was ended");
+        assert_eq!(verdict(&[good.clone(), Said::parse("not ok y"), Said::End]), Verdict::Unsolved);
+        assert_eq!(verdict(&[Said::parse("baseline not ok x"), good.clone(), Said::End]), Verdict::Unsolved);
         assert_eq!(verdict(&[good, Said::parse("skip no disk")]), Verdict::Skipped("no disk".into()));
     }
 }

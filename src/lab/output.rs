@@ -59,6 +59,10 @@ impl Normaliser {
         // The bridge of a state that has been moved has another name, and the addresses are given out in turn.
         let bridge = Regex::new(r"\b(boxwright0|bw0-ID)\b").map(|name| name.replace_all(&text, "BRIDGE").into_owned());
         let text = bridge.unwrap_or(text);
+        // Before, it is what somebody above has set, if anybody has: systemd does, for each user.
+        let above =
+            Regex::new(r"((?:pids|memory)\.max +)\d+( →)").map(|a| a.replace_all(&text, "${1}max${2}").into_owned());
+        let text = above.unwrap_or(text);
         let address = Regex::new(r"(eth0 \d+\.N\.N\.)\d+").map(|a| a.replace_all(&text, "${1}N").into_owned());
         address.unwrap_or(text)
     }

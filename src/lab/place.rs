@@ -2,12 +2,14 @@
 //! nothing stays of it: whatever they start becomes a child of the process that called [`inside`], which ends it and
 //! removes the directory, also after Ctrl-C.
 
+use super::groups::Groups;
 use crate::error::{Error, Result};
 use crate::sys::{process, signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,15 +21,20 @@ pub struct Place {
     /// PATH, with the directory in front that has this very program by the name of `boxwright`.
     pub path: String,
     tools: PathBuf,
+    /// Locked for as long as somebody works here.
+    _lock: File,
 }
 
 impl Place {
     fn make() -> Result<Place> {
-        let temp = std::env::temp_dir();
+        let temp = temporary();
+        sweep(&temp);
         let template = temp.join("boxwright-lab.XXXXXX");
         let top = nix::unistd::mkdtemp(&template).map_err(|e| {
             Error::call(format!("mkdtemp({})", template.display()), e).hint("TMPDIR names another directory")
         })?;
+        let lock = File::open(&top).map_err(|e| Error::io(format!("open({})", top.display()), &e))?;
+        lock.lock().map_err(|e| Error::io(format!("flock({})", top.display()), &e))?;
         let (dir, tools) = (top.join("lab"), top.join("tools"));
         let fail = |call: String| move |e: std::io::Error| Error::io(call, &e);
         for made in [&dir, &tools] {
@@ -42,7 +49,7 @@ impl Place {
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into());
         // mount, ip and others are in directories that an ordinary user's PATH need not have.
         let path = format!("{}:{path}:/usr/local/sbin:/usr/sbin:/sbin", tools.display());
-        Ok(Place { dir, path, tools })
+        Ok(Place { dir, path, tools, _lock: lock })
     }
 
     /// Writes a file beside the directory, where no script comes across it.
@@ -63,13 +70,40 @@ impl Place {
     }
 }
 
+/// The directory for temporary files, as the kernel names it (/proc/self/mountinfo knows no symbolic links), and one from
+/// which programs can be started: some machines mount /tmp with noexec.
+fn temporary() -> PathBuf {
+    let asked = std::env::temp_dir();
+    let asked = asked.canonicalize().unwrap_or(asked);
+    let noexec =
+        nix::sys::statvfs::statvfs(&asked).is_ok_and(|fs| fs.flags().contains(nix::sys::statvfs::FsFlags::ST_NOEXEC));
+    if noexec { PathBuf::from("/var/tmp") } else { asked }
+}
+
+/// Removes what a guard that was killed has left: what is ours, and nobody holds locked.
+fn sweep(temp: &Path) {
+    for entry in std::fs::read_dir(temp).into_iter().flatten().flatten() {
+        let named = entry.file_name().to_str().is_some_and(|name| name.starts_with("boxwright-lab."));
+        let ours = std::os::unix::fs::MetadataExt::uid;
+        let old = entry.metadata().is_ok_and(|m| {
+            // Somebody may have made it, and not locked it yet.
+            let age = m.modified().ok().and_then(|made| made.elapsed().ok()).unwrap_or_default();
+            m.is_dir() && ours(&m) == nix::unistd::geteuid().as_raw() && age > Duration::from_secs(60)
+        });
+        if named && old && File::open(entry.path()).is_ok_and(|dir| dir.try_lock().is_ok()) {
+            let _ = crate::remove::remove_tree(&entry.path());
+        }
+    }
+}
+
 /// Does `work` in a place of its own.
 ///
 /// # Errors
 /// Those of the work, and no space for a directory. Exit code 128 + n when signal n ended it.
 pub fn inside<T: Serialize + DeserializeOwned>(work: impl FnOnce(&Place) -> Result<T>) -> Result<T> {
-    const SIGNALS: [i32; 4] = [libc::SIGCHLD, libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+    const SIGNALS: [i32; 5] = [libc::SIGCHLD, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP];
     let place = Place::make()?;
+    let groups = Groups::new();
     let result = place.tools.join("result");
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| Error::call("prctl(PR_SET_CHILD_SUBREAPER, 1)", e))?;
     signal::block(&SIGNALS)?;
@@ -89,7 +123,7 @@ pub fn inside<T: Serialize + DeserializeOwned>(work: impl FnOnce(&Place) -> Resu
             break code;
         }
     };
-    end_descendants();
+    end_descendants(groups);
     let done = std::fs::read_to_string(&result).ok().and_then(|text| serde_json::from_str(&text).ok());
     place.remove();
     signal::unblock(&SIGNALS)?;
@@ -112,15 +146,17 @@ fn ended(worker: Pid) -> Option<u8> {
     }
 }
 
-/// Ends what scripts have left running. (A process in a frozen cgroup cannot end; nobody waits for it for ever.)
-fn end_descendants() {
+/// Ends what scripts have left running, and removes the cgroups that they have made: those of their processes, and those
+/// that are named after a shell which is no more. (A process that cannot end is not waited for for ever.)
+fn end_descendants(mut groups: Groups) {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         let left = descendants(std::process::id() as i32);
+        groups.note(&left);
         // Also the last ones: a zombie is still in the list of processes, where the next check would look at it.
         let _ = ended(Pid::from_raw(-1));
         if left.is_empty() || Instant::now() > deadline {
-            return;
+            return groups.remove();
         }
         for pid in left {
             let _ = signal::send(pid, libc::SIGKILL);

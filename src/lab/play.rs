@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub enum Outcome {
     /// It cannot be done here, for this reason.
     Skipped(String),
+    /// The audience has left.
+    Left,
     /// It was done.
     Done {
         /// Its part of the transcript, as it is on every machine.
@@ -29,8 +31,10 @@ pub enum Outcome {
 
 /// Whoever watches: sees each block before it runs, and its output as it comes.
 pub trait Audience {
-    /// A block is about to run.
-    fn before(&mut self, _: &Block) {}
+    /// A block is about to run. Shall it?
+    fn before(&mut self, _: &Block) -> bool {
+        true
+    }
     /// It printed this.
     fn output(&mut self, _: &str) {}
 }
@@ -77,7 +81,9 @@ impl<'a> Player<'a> {
         let begin = Instant::now();
         let mut parts = Vec::new();
         for block in &step.blocks {
-            audience.before(block);
+            if !audience.before(block) {
+                return Ok(Outcome::Left);
+            }
             if block.code.is_empty() {
                 continue;
             }

@@ -16,8 +16,17 @@ pub struct Done {
     pub script: bool,
     /// The check of the exercise was green once.
     pub solved: bool,
+    /// It could not be checked here, as whoever tried last.
+    pub skipped: bool,
     /// Hints that were shown.
     pub hints: usize,
+}
+
+impl Done {
+    /// Is it none that could be solved here?
+    pub fn is_impossible(&self) -> bool {
+        self.skipped && !self.solved
+    }
 }
 
 /// Of all.
@@ -69,9 +78,9 @@ impl Progress {
         std::fs::rename(&new, &file).map_err(|e| Error::io(format!("rename({})", file.display()), &e))
     }
 
-    /// The lab to go on with: the current one until it is solved, then the first that is not.
+    /// The lab to go on with: the current one until it is solved, then the first that is not, and can be.
     pub fn next(&self) -> Option<Lab> {
-        let open = |lab: &Lab| !self.of(lab).solved;
+        let open = |lab: &Lab| !self.of(lab).solved && !self.of(lab).is_impossible();
         let labs = super::all();
         let current = labs.iter().find(|lab| self.current.as_deref() == Some(lab.folder) && open(lab));
         current.or_else(|| labs.iter().find(|lab| open(lab))).copied()

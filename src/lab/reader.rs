@@ -52,11 +52,20 @@ impl Page {
             Event::End(tag) => self.end(tag),
             Event::Text(text) if self.code => self.code(&text),
             Event::Text(text) => self.line.push_str(&text),
-            Event::Code(code) => self.line.push_str(&self.style.accent(&code)),
+            Event::Code(code) if self.style.is_coloured() => self.line.push_str(&self.style.accent(&code)),
+            Event::Code(code) => self.line.push_str(&format!("`{code}`")),
             Event::SoftBreak => self.line.push(' '),
             Event::HardBreak => self.line.push('\n'),
             Event::Rule => self.paragraph(&"─".repeat(self.style.width)),
-            // HTML is for the book: a details box is read by opening it, which here it always is.
+            // HTML is for the book: a details box is read by opening it, which here it always is. Its title stays.
+            Event::Html(html) => {
+                let title = html.split_once("<summary>").and_then(|(_, rest)| rest.split_once("</summary>"));
+                if let Some((title, _)) = title {
+                    self.heading = Some(HeadingLevel::H3);
+                    self.paragraph(title);
+                    self.heading = None;
+                }
+            }
             _ => {}
         }
     }

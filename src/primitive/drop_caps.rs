@@ -245,7 +245,7 @@ fn set_capabilities(keep: &Keep) -> Result<()> {
 static LESSON: Lesson = Lesson {
     what: "Root's power is divided into 41 capabilities, and a process has five sets of them: effective (in force), \
            permitted (may be put in force), inheritable, ambient (what a program keeps that is not root's) and \
-           bounding (what no program it starts can ever exceed). This stage cuts the bounding, permitted and \
+           bounding (the most that a program's file can give). This stage cuts the bounding, permitted and \
            effective sets to the 14 that docker leaves a container, sets resource limits, and becomes the user and \
            group that the command shall run as.",
     why: "User 0 in a container without a user namespace is user 0 of the host. What it may not do, it may not do \
