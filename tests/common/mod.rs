@@ -8,6 +8,7 @@
 
 pub mod drawing;
 pub mod inventory;
+pub mod life;
 #[path = "../../src/lab/normal.rs"]
 pub mod normal;
 pub mod picture;
