@@ -6,9 +6,12 @@ use crate::container::log::{self, Entry, Stream};
 use crate::container::store::{Container, Store};
 use crate::container::{History, Now, Restart, times};
 use crate::error::{Error, Result};
+use crate::journal::Made;
 use crate::ui::{self, Style};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use regex_lite::Regex;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -22,12 +25,13 @@ pub fn commands() -> Vec<Command> {
             c.arg(flag("all", Some('a'), "Also those that do not run"))
                 .arg(flag("quiet", Some('q'), "Only their ids"))
                 .arg(
-                    value("filter", Some('f'), "KEY=VALUE", "Only those: status, name, label, id, exited, ancestor")
+                    value("filter", Some('f'), "KEY=VALUE", "Only those: status, name, label, id, exited, ancestor, before, since")
                         .action(ArgAction::Append),
                 )
                 .arg(flag("no-trunc", None, "Whole ids and commands"))
                 .arg(flag("size", Some('s'), "How much they have written"))
                 .arg(flag("latest", Some('l'), "Only the one that was created last"))
+                .arg(value("last", Some('n'), "N", "Only the N that were created last").allow_hyphen_values(true))
                 .arg(format_flag())
         }),
         Command::new("inspect")
@@ -153,31 +157,39 @@ fn human_bytes(bytes: u64) -> String {
     String::new()
 }
 
+/// docker's; nothing is ever in the last two here.
+const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "exited", "removing", "dead"];
+
 enum Filter {
     Status(String),
-    Name(String),
+    Name(Regex),
     Id(String),
     Label(String, Option<String>),
     Exited(i32),
     Ancestor(String),
+    /// Created before (or since) the one that was created then.
+    Before(i64),
+    Since(i64),
 }
 
-fn filters(given: &[&str]) -> Result<Vec<Filter>> {
+fn filters(store: Store<'_>, given: &[&str]) -> Result<Vec<Filter>> {
     given
         .iter()
         .map(|text| {
             let wrong = || {
                 Error::new(format!("--filter {text}: no such filter")).hint(
-                    "status=running, name=TEXT, id=DIGITS, label=KEY, label=KEY=VALUE, exited=CODE, ancestor=IMAGE",
+                    "status=running, name=PATTERN, id=DIGITS, label=KEY, label=KEY=VALUE, exited=CODE, ancestor=IMAGE, \
+                     before=CONTAINER, since=CONTAINER",
                 )
             };
             let (key, value) = text.split_once('=').ok_or_else(wrong)?;
             let value = value.to_string();
             Ok(match key {
-                "status" if ["created", "running", "paused", "restarting", "exited"].contains(&value.as_str()) => {
-                    Filter::Status(value)
-                }
-                "name" => Filter::Name(value),
+                "status" if STATES.contains(&value.as_str()) => Filter::Status(value),
+                // docker's names begin with a slash where patterns look.
+                "name" => Filter::Name(Regex::new(&value.replace("^/", "^")).map_err(|_| wrong())?),
+                "before" => Filter::Before(store.find(&value)?.record.created),
+                "since" => Filter::Since(store.find(&value)?.record.created),
                 "id" => Filter::Id(value),
                 "label" => match value.split_once('=') {
                     Some((key, value)) => Filter::Label(key.into(), Some(value.into())),
@@ -196,13 +208,15 @@ fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
     let record = &container.record;
     let holds = |filter: &Filter| match filter {
         Filter::Status(word) => container.now().word() == word,
-        Filter::Name(text) => record.name.contains(text.as_str()),
+        Filter::Name(pattern) => pattern.is_match(&record.name),
         Filter::Id(text) => record.id.starts_with(text.as_str()),
         Filter::Label(key, value) => {
             record.labels.get(key).is_some_and(|have| value.as_ref().is_none_or(|want| want == have))
         }
         Filter::Exited(code) => matches!(container.now(), Now::Exited) && container.history().exit_code == Some(*code),
         Filter::Ancestor(image) => &record.image == image,
+        Filter::Before(time) => record.created < *time,
+        Filter::Since(time) => record.created > *time,
     };
     let labels = |f: &Filter| matches!(f, Filter::Label(..));
     filters.iter().all(|filter| {
@@ -213,14 +227,18 @@ fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
 
 fn ps(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let format = format(matches)?;
-    let filters = filters(&words(matches, "filter"))?;
+    let filters = filters(store, &words(matches, "filter"))?;
     let by_status = filters.iter().any(|f| matches!(f, Filter::Status(_) | Filter::Exited(_)));
-    let all = on(matches, "all") || on(matches, "latest") || by_status;
-    let shown = |container: &&Container<'_>| {
-        (all || !matches!(container.now(), Now::Created | Now::Exited)) && passes(container, &filters)
+    let most = match word(matches, "last") {
+        _ if on(matches, "latest") => Some(1),
+        // docker's -1: all that run.
+        None | Some("-1") => None,
+        Some(n) => Some(n.parse().map_err(|_| Error::new(format!("--last {n}: not a number")).hint("--last 3"))?),
     };
+    let all = on(matches, "all") || most.is_some() || by_status;
+    let shown = |container: &&Container<'_>| (all || !container.now().is_over()) && passes(container, &filters);
     let found = settled(store)?;
-    let most = if on(matches, "latest") { 1 } else { usize::MAX };
+    let most = most.unwrap_or(usize::MAX);
     let chosen = found.iter().filter(shown).take(most);
     let (whole, size) = (on(matches, "no-trunc"), on(matches, "size"));
     if on(matches, "quiet") {
@@ -237,6 +255,7 @@ fn ps(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         ("COMMAND", "Command"),
         ("CREATED", "RunningFor"),
         ("STATUS", "Status"),
+        ("PORTS", "Ports"),
         ("NAMES", "Names"),
     ];
     if size {
@@ -361,6 +380,8 @@ struct Shown {
     since: Option<String>,
     until: Option<String>,
     times: bool,
+    /// Of each stream: is a line begun that has no end yet? Its other pieces have no time of their own.
+    begun: [Cell<bool>; 2],
 }
 
 impl Shown {
@@ -371,7 +392,8 @@ impl Shown {
 
     fn print(&self, entry: &Entry) -> std::io::Result<()> {
         let mut bytes = Vec::new();
-        if self.times {
+        let begun = self.begun[entry.stream as usize].replace(!entry.bytes.ends_with(b"\n"));
+        if self.times && !begun {
             bytes.extend_from_slice(format!("{} ", entry.time).as_bytes());
         }
         bytes.extend_from_slice(&entry.bytes);
@@ -395,26 +417,21 @@ fn logs(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         since: time("since")?.map(times::rfc3339),
         until: time("until")?.map(times::rfc3339),
         times: on(matches, "timestamps"),
+        begun: Default::default(),
     };
     let mut reader = Reader::new(&container.dir());
-    let mut last: VecDeque<Entry> = VecDeque::new();
+    let mut last = Tail { most: tail, entries: VecDeque::new(), lines: 0 };
     while let Some(entry) = reader.next() {
         if !shown.has(&entry) {
             continue;
         }
-        last.push_back(entry);
-        // Pieces of one line are one line.
-        while tail != usize::MAX && last.iter().filter(|e| e.bytes.ends_with(b"\n")).count() > tail {
-            last.pop_front();
-        }
-        if tail == usize::MAX && last.pop_front().is_some_and(|entry| shown.print(&entry).is_err()) {
+        // Who reads us may have seen enough.
+        let printed = if tail == usize::MAX { shown.print(&entry) } else { Ok(last.push(entry)) };
+        if printed.is_err() {
             return Ok(ExitCode::SUCCESS);
         }
     }
-    if tail == 0 {
-        last.clear();
-    }
-    for entry in &last {
+    for entry in &last.entries {
         if shown.print(entry).is_err() {
             return Ok(ExitCode::SUCCESS);
         }
@@ -425,11 +442,34 @@ fn logs(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The last lines so far. The pieces of a line, and one at the very end that is not yet whole, are one line.
+struct Tail {
+    most: usize,
+    entries: VecDeque<Entry>,
+    /// How many of these end a line.
+    lines: usize,
+}
+
+impl Tail {
+    fn push(&mut self, entry: Entry) {
+        let ends = |entry: &Entry| entry.bytes.ends_with(b"\n");
+        let whole = ends(&entry);
+        self.lines += usize::from(whole);
+        self.entries.push_back(entry);
+        while self.lines + usize::from(!whole) > self.most {
+            match self.entries.pop_front() {
+                Some(first) => self.lines -= usize::from(ends(&first)),
+                None => return,
+            }
+        }
+    }
+}
+
 /// Waits for more until the container has ended, and no policy starts it again.
 fn follow(container: &Container<'_>, mut reader: Reader, shown: &Shown) -> Result<()> {
     loop {
         // Asked before the last look, so that nothing which was printed before the end is missed.
-        let ended = matches!(container.now(), Now::Created | Now::Exited);
+        let ended = container.now().is_over() && !container.history().between();
         while let Some(entry) = reader.next() {
             if shown.has(&entry) && shown.print(&entry).is_err() {
                 return Ok(());
@@ -511,16 +551,42 @@ fn top(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let Now::Running { made, .. } = container.now() else {
         return Err(Error::new(format!("container {} does not run", container.record.name)));
     };
-    let mut pids: Vec<i32> = made.cgroups.iter().flat_map(|dir| crate::cgroup::pids(dir)).collect();
-    pids.extend(made.init.map(|i| i.pid));
-    pids.sort_unstable();
-    pids.dedup();
-    let list = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let pids = processes(&made);
     let given = words(matches, "ps");
-    let options = if given.is_empty() { vec!["-o", "user,pid,ppid,c,stime,tty,time,args"] } else { given };
-    let run = std::process::Command::new("ps").args(options).args(["-p", &list]).status();
-    run.map(|status| ExitCode::from(status.code().unwrap_or(1) as u8))
-        .map_err(|e| Error::io("execve(ps)", &e).hint("install procps"))
+    // docker's `-ef`; then only the lines of the container's own processes.
+    let options = if given.is_empty() { vec!["-ef"] } else { given };
+    let run = std::process::Command::new("ps").args(&options).stderr(std::process::Stdio::inherit()).output();
+    let run = run.map_err(|e| Error::io("execve(ps)", &e).hint("install procps"))?;
+    if !run.status.success() {
+        return Err(Error::new(format!("ps {} fails", options.join(" "))).hint("ps --help all"));
+    }
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    let Some(column) = head.split_whitespace().position(|name| name == "PID") else {
+        return Err(Error::new(format!("ps {} shows no PID", options.join(" ")))
+            .why("the container's processes are told from others by it")
+            .hint("-o pid,args"));
+    };
+    let of_ours = |line: &&str| {
+        line.split_whitespace().nth(column).and_then(|pid| pid.parse().ok()).is_some_and(|pid| pids.contains(&pid))
+    };
+    let ours = lines.filter(of_ours).map(|line| format!("{line}\n"));
+    ui::print(&format!("{head}\n{}", ours.collect::<String>()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A container's processes: those of its cgroup, and, where it has none, those in the PID namespace of its first one.
+fn processes(made: &Made) -> Vec<i32> {
+    let mut pids: Vec<i32> = made.cgroups.iter().flat_map(|dir| crate::cgroup::pids(dir)).collect();
+    let namespace = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    if let Some(init) = made.init.filter(|_| pids.is_empty()) {
+        let own = namespace(init.pid);
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.extend(all.filter(|pid| own.is_some() && namespace(*pid) == own));
+    }
+    pids
 }
 
 fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
@@ -539,9 +605,10 @@ fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     }
     let mut freed = 0;
     for container in settled(store)? {
-        if matches!(container.now(), Now::Created | Now::Exited) {
-            let size = written(&container.dir().join("upper"));
-            let _locked = container.lock()?;
+        let size = written(&container.dir().join("upper"));
+        // Somebody else may have removed it meanwhile, or started it: then it is none of ours.
+        let Ok(_locked) = container.lock() else { continue };
+        if container.now().is_over() {
             container.remove()?;
             freed += size;
             ui::print(&format!("{}\n", container.record.id));
