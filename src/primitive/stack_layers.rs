@@ -127,6 +127,9 @@ fn make_directories(containers: &Path, directory: &Path, kept: bool) -> Result<(
         // A container that is kept: it has its directory, and from the second start on its layer.
         Err(e) if kept && e.is(Errno::EEXIST) => {
             remove_tree(&directory.join("l"))?;
+            // The mark of `volatile`, by which overlayfs knows after a crash that what is in the layer may not be whole. This
+            // is the same boot, or the container would have been removed.
+            remove_tree(&directory.join("work/incompat"))?;
             if directory.join("merged").exists() {
                 return Ok(());
             }
@@ -134,9 +137,13 @@ fn make_directories(containers: &Path, directory: &Path, kept: bool) -> Result<(
         made => made?,
     }
     // The two must be on one file system, because a file is prepared in `work` and then renamed into `upper`.
-    [("upper", 0o755), ("work", 0o700), ("merged", 0o700)]
-        .into_iter()
-        .try_for_each(|(name, mode)| sys::fs::mkdir(&directory.join(name), mode))?;
+    for (name, mode) in [("upper", 0o755), ("work", 0o700), ("merged", 0o700)] {
+        match sys::fs::mkdir(&directory.join(name), mode) {
+            // An earlier start was killed between two of them.
+            Err(e) if kept && e.is(Errno::EEXIST) => {}
+            made => made?,
+        }
+    }
     // The upper one is the root of the container, which every user in it must be able to enter; a strict umask may have
     // made it ours alone.
     let upper = directory.join("upper");
