@@ -9,7 +9,17 @@ use common::life::{Life, both};
 fn from_create_to_rm() {
     for make in both() {
         let life = make();
-        let id = life.run(["create", "--name", "web", "--network", "none", "host", "sh", "-c", "echo x >> /x; cat /x; exec sleep 100"]);
+        let id = life.run([
+            "create",
+            "--name",
+            "web",
+            "--network",
+            "none",
+            "host",
+            "sh",
+            "-c",
+            "echo x >> /x; cat /x; exec sleep 100",
+        ]);
         let id = id.exits(0).stdout.trim().to_string();
         assert!(id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
         assert_eq!((life.state("web").as_str(), life.names(&[])), ("created", vec![]));
@@ -105,7 +115,8 @@ fn stop_asks_and_then_kills() {
         // What has ended is stopped.
         assert_eq!(life.run(["stop", "polite"]).exits(0).stdout, "polite\n");
         // Without a handler a process 1 hears no signal but SIGKILL.
-        let deaf = ["full-run", "-d", "--network", "none", "--name", "deaf", "--stop-timeout", "0", "host", "sleep", "100"];
+        let deaf =
+            ["full-run", "-d", "--network", "none", "--name", "deaf", "--stop-timeout", "0", "host", "sleep", "100"];
         life.run(deaf).exits(0);
         life.run(["stop", "deaf"]).exits(0);
         assert_eq!(code("deaf"), "exited 137");
@@ -377,7 +388,8 @@ fn prune_removes_what_does_not_run() {
         let life = make();
         life.sleeper("up", &[]);
         life.run(["create", "--name", "new", "host", "true"]).exits(0);
-        life.run(["full-run", "--name", "old", "--network", "none", "host", "sh", "-c", "echo 123456789 > /x"]).exits(0);
+        life.run(["full-run", "--name", "old", "--network", "none", "host", "sh", "-c", "echo 123456789 > /x"])
+            .exits(0);
         life.refused(&["container", "prune"], 125, &["container prune -f"]);
         let pruned = life.run(["container", "prune", "-f"]).exits(0);
         assert_eq!(pruned.stdout.lines().count(), 3, "{pruned}");
@@ -419,7 +431,8 @@ fn a_command_line_is_understood_once() {
         let life = make();
         let home = life.dir.path().join("home");
         std::fs::write(home.join("file"), "here\n").expect("a file");
-        let mut create = life.command(["create", "--name", "a", "-v", "./file:/file:ro", "-e", "PASSED", "--network", "none"]);
+        let mut create =
+            life.command(["create", "--name", "a", "-v", "./file:/file:ro", "-e", "PASSED", "--network", "none"]);
         create.args(["--cidfile", "id", "host", "sh", "-c", "cat /file; echo $PASSED"]);
         life.finish({
             create.current_dir(&home).env("PASSED", "on");

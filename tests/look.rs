@@ -20,7 +20,7 @@ fn ps_in_every_form() {
         let heads: Vec<&str> = heads.into_iter().filter(|head| !head.is_empty()).collect();
         assert_eq!(heads, ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]);
         assert!(table.contains(&ids[0][..12]) && !table.contains(&ids[0][..13]), "{table}");
-        assert!(table.contains("\"sh -c exit 0; a lo…\""), "{table}");
+        assert!(table.contains("\"sh -c exit 0; a lon…\""), "{table}");
         let whole = life.run(["ps", "-a", "--no-trunc", "-s"]).exits(0).stdout;
         assert!(whole.contains(&ids[0]) && whole.contains("\"sh -c exit 0; a long command line\""), "{whole}");
         assert!(whole.lines().next().is_some_and(|line| line.trim_end().ends_with("SIZE")), "{whole}");
@@ -54,7 +54,8 @@ fn ps_filters() {
         let life = make();
         life.run(["create", "--name", "web-1", "-l", "tier=web", "-l", "blue", "host", "true"]).exits(0);
         life.run(["create", "--name", "web-2", "-l", "tier=web", "--label", "green=1=2", "host", "true"]).exits(0);
-        life.run(["full-run", "--name", "db", "-l", "tier=data", "--network", "none", "host", "sh", "-c", "exit 3"]).exits(3);
+        life.run(["full-run", "--name", "db", "-l", "tier=data", "--network", "none", "host", "sh", "-c", "exit 3"])
+            .exits(3);
         life.sleeper("up", &[]);
         let id = life.field("up", "{{.Id}}");
         let by = |filters: &[&str]| {
@@ -96,7 +97,20 @@ fn ps_filters() {
 fn inspect_tells_all() {
     for make in both() {
         let life = make();
-        let flags = ["-l", "a=b", "-e", "A=B", "-w", "/tmp", "--hostname", "box", "--stop-signal", "INT", "--restart", "on-failure:4"];
+        let flags = [
+            "-l",
+            "a=b",
+            "-e",
+            "A=B",
+            "-w",
+            "/tmp",
+            "--hostname",
+            "box",
+            "--stop-signal",
+            "INT",
+            "--restart",
+            "on-failure:4",
+        ];
         let id = life.sleeper("web", &flags);
         let both = life.run(["inspect", "web", &id[..12]]).exits(0).json();
         assert_eq!(both.as_array().map(Vec::len), Some(2));
@@ -257,7 +271,9 @@ fn a_reader_that_sleeps_does_not_keep_it_alive() {
         let mut all = String::new();
         std::io::Read::read_to_string(&mut out, &mut all).expect("text");
         // All that had been written is there, in its order.
-        assert!(all.lines().count() > 1000 && all.lines().zip(1..).all(|(l, n)| *l == n.to_string() || !all.ends_with(l)));
+        assert!(
+            all.lines().count() > 1000 && all.lines().zip(1..).all(|(l, n)| *l == n.to_string() || !all.ends_with(l))
+        );
         assert_eq!(run.wait().expect("its end").code(), Some(137));
         life.end();
     }
@@ -270,12 +286,15 @@ fn a_log_is_rotated_and_followed() {
         let script = "read go; for i in $(seq 400); do echo line $i; done; read end";
         life.up("a", &["-i", "--log-opt", "max-size=8k", "--log-opt", "max-file=5"], script);
         let follow = life.command(["logs", "-f", "a"]).stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut attach = life.command(["attach", "a"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
+        let mut attach =
+            life.command(["attach", "a"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
         let mut typing = attach.stdin.take().expect("a pipe");
         typing.write_all(b"go\n").expect("it reads");
         let files = || {
             let log = life.field("a", "{{.LogPath}}");
-            (0..9).filter(|n| std::path::Path::new(&if *n == 0 { log.clone() } else { format!("{log}.{n}") }).exists()).count()
+            (0..9)
+                .filter(|n| std::path::Path::new(&if *n == 0 { log.clone() } else { format!("{log}.{n}") }).exists())
+                .count()
         };
         life.until("it has written all", || life.run(["logs", "-n", "1", "a"]).stdout == "line 400\n");
         assert!(life.is_root().then(files).is_none_or(|n| n > 1), "it was rotated");
@@ -287,7 +306,21 @@ fn a_log_is_rotated_and_followed() {
         assert_eq!(String::from_utf8_lossy(&followed), expected);
         assert_eq!(life.run(["logs", "a"]).stdout, expected);
         // No more files than were asked for.
-        life.run(["full-run", "--name", "b", "--log-opt", "max-size=1k", "--log-opt", "max-file=2", "--network", "none", "host", "seq", "1000"]).exits(0);
+        life.run([
+            "full-run",
+            "--name",
+            "b",
+            "--log-opt",
+            "max-size=1k",
+            "--log-opt",
+            "max-file=2",
+            "--network",
+            "none",
+            "host",
+            "seq",
+            "1000",
+        ])
+        .exits(0);
         let last = life.run(["logs", "b"]).stdout;
         assert!(last.ends_with("\n1000\n") && last.lines().count() < 1000, "{last}");
         life.end();

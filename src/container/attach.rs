@@ -331,9 +331,14 @@ mod tests {
     #[test]
     fn messages_survive_the_way() {
         let (a, b) = pair().unwrap();
-        for message in
-            [Message::Out(vec![0, 255]), Message::End(-1), Message::Size(24, 80), Message::InEnd, Message::Stop, Message::Quiet]
-        {
+        for message in [
+            Message::Out(vec![0, 255]),
+            Message::End(-1),
+            Message::Size(24, 80),
+            Message::InEnd,
+            Message::Stop,
+            Message::Quiet,
+        ] {
             say(a.as_fd(), &message).unwrap();
             assert_eq!(hear(b.as_fd()).unwrap(), Some(message));
         }

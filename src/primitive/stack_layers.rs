@@ -127,9 +127,7 @@ fn make_directories(containers: &Path, directory: &Path, kept: bool) -> Result<(
         // A container that is kept: it has its directory, and from the second start on its layer.
         Err(e) if kept && e.is(Errno::EEXIST) => {
             remove_tree(&directory.join("l"))?;
-            // The mark of `volatile`, by which overlayfs knows after a crash that what is in the layer may not be whole. This
-            // is the same boot, or the container would have been removed.
-            remove_tree(&directory.join("work/incompat"))?;
+            forget_volatile(directory)?;
             if directory.join("merged").exists() {
                 return Ok(());
             }
@@ -152,6 +150,15 @@ fn make_directories(containers: &Path, directory: &Path, kept: bool) -> Result<(
         std::fs::set_permissions(&upper, std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
     Ok(())
+}
+
+/// The mark of `volatile`, by which overlayfs knows after a crash that what is in the layer may not be whole. This is the
+/// same boot, or the container would have been removed.
+fn forget_volatile(directory: &Path) -> Result<()> {
+    let work = directory.join("work/work");
+    // overlayfs makes it for nobody to enter, and an ordinary user who owns it is somebody.
+    let _ = std::fs::set_permissions(&work, std::fs::Permissions::from_mode(0o700));
+    remove_tree(&work.join("incompat"))
 }
 
 /// The container's directory and its layers have come as id-mapped mounts. One place is enough to attach them: the

@@ -63,9 +63,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "start" => start(matches, store),
         "restart" => {
             let time = super::end::seconds(matches, "time");
-            time.and_then(|time| {
-                each(store, &words(matches, "containers"), |container| restart_one(&container, time))
-            })
+            time.and_then(|time| each(store, &words(matches, "containers"), |container| restart_one(&container, time)))
         }
         "attach" => attach_to(matches, store),
         _ => return None,
@@ -211,7 +209,7 @@ fn log_options(given: &[&str]) -> Result<log::Options> {
         match text.split_once('=') {
             Some(("max-size", "-1")) => options.max_size = None,
             Some(("max-size", size)) => {
-                let size = crate::spec::units::bytes("--log-opt max-size", size)?;
+                let size = crate::spec::units::bytes("--log-opt max-size", size).map_err(|_| wrong())?;
                 options.max_size = Some(u64::try_from(size).ok().filter(|s| *s > 0).ok_or_else(wrong)?);
             }
             Some(("max-file", count)) => {

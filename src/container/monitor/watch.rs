@@ -172,7 +172,12 @@ impl Watch {
             fds.push(PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN));
         }
         let first_output = fds.len();
-        fds.extend(outputs.iter().filter_map(|at| self.outputs[*at].as_ref()).map(|o| PollFd::new(o.as_fd(), PollFlags::POLLIN)));
+        fds.extend(
+            outputs
+                .iter()
+                .filter_map(|at| self.outputs[*at].as_ref())
+                .map(|o| PollFd::new(o.as_fd(), PollFlags::POLLIN)),
+        );
         let first_client = fds.len();
         for client in clients.iter().map(|at| &self.clients[*at]) {
             fds.push(PollFd::new(client.socket.as_fd(), client.interest()));
