@@ -125,14 +125,12 @@ fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) 
 /// the monitor is told.
 fn stays_ended(container: &Container<'_>) -> Result<()> {
     let _locked = container.lock()?;
-    if let Err(e) = container.note(|h| h.stopped = true) {
-        if !container.now().is_over() {
-            attach::to(container.state(), container.record.short())
-                .and_then(|socket| {
-                    attach::say(socket.as_fd(), &Message::Stop).map_err(|e| Error::call("send(the monitor)", e))
-                })
-                .map_err(|_| e)?;
-        }
+    if let Err(e) = container.note(|h| h.stopped = true)
+        && !container.now().is_over()
+    {
+        let told = attach::to(container.state(), container.record.short())
+            .is_ok_and(|socket| attach::say(socket.as_fd(), &Message::Stop).is_ok());
+        return if told { Ok(()) } else { Err(e) };
     }
     Ok(())
 }

@@ -210,7 +210,7 @@ fn log_options(given: &[&str]) -> Result<log::Options> {
             Some(("max-size", "-1")) => options.max_size = None,
             Some(("max-size", size)) => {
                 let size = crate::spec::units::bytes("--log-opt max-size", size).map_err(|_| wrong())?;
-                options.max_size = Some(u64::try_from(size).ok().filter(|s| *s > 0).ok_or_else(wrong)?);
+                options.max_size = Some(Some(size).filter(|s| *s > 0).ok_or_else(wrong)?);
             }
             Some(("max-file", count)) => {
                 options.max_file = count.parse().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
