@@ -240,6 +240,7 @@ impl Container<'_> {
         if self.is_watched() {
             return;
         }
+        super::attach::forget(self.state(), self.record.short());
         if lost(&self.history()) {
             let _ = self.note(|h| {
                 h.finished = super::times::now();
@@ -291,6 +292,7 @@ impl Container<'_> {
     pub fn remove(&self) -> Result<()> {
         let _locked = self.store.lock()?;
         let name = self.fresh().record.name;
+        super::attach::forget(self.state(), self.record.short());
         // From here on it is none; what is left after a crash is swept.
         let record = self.dir().join("container.json");
         std::fs::remove_file(&record).map_err(|e| Error::io(format!("unlink({})", record.display()), &e))?;
