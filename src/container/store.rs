@@ -285,7 +285,18 @@ impl Container<'_> {
         Ok(())
     }
 
-    /// Removes it and all that it has written. It must have ended.
+    /// What `--rm` promises: removes it, unless somebody has started it again meanwhile or is about to.
+    pub fn remove_at_end(&self) {
+        if let Ok(_locked) = self.lock()
+            && self.now().is_over()
+            && !self.history().between()
+        {
+            // What is left after a failure is swept.
+            let _ = self.remove();
+        }
+    }
+
+    /// Removes it and all that it has written. It must have ended, and the caller must have its lock.
     ///
     /// # Errors
     /// EACCES for what belongs to users that are not ours.

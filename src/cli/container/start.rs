@@ -263,7 +263,7 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
 fn started(container: &Container<'_>, client: Option<std::os::fd::OwnedFd>) -> Result<()> {
     let result = monitor::launch(container, client);
     if result.is_err() && container.record.rm {
-        let _ = container.remove();
+        container.remove_at_end();
     }
     result
 }

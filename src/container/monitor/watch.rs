@@ -99,8 +99,8 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     if undone.is_ok() {
         journal.remove();
     }
-    if container.record.rm && !container.history().between() {
-        let _ = container.remove();
+    if container.record.rm {
+        container.remove_at_end();
     }
     watch.tell_all(&Message::End(code));
     watch.farewell();
