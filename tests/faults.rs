@@ -102,6 +102,8 @@ fn clean(life: &Life) {
     if !names.is_empty() {
         life.run(["rm", "-f"].into_iter().chain(names.iter().map(String::as_str))).exits(0);
     }
+    // Who looks, sweeps: a second name of a `rename` that was killed.
+    assert!(life.names(&["-a"]).is_empty());
     for below in ["run/journal", "lib/containers", "lib/names", "run/attach"] {
         let left: Vec<_> = std::fs::read_dir(life.root().join(below)).into_iter().flatten().flatten().collect();
         assert!(left.is_empty(), "{left:?}");

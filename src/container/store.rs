@@ -156,9 +156,10 @@ impl<'a> Store<'a> {
                 let _ = crate::primitive::remove_directory(&dir);
             }
         }
+        // (A second name that a `rename` was about to take away is no name: its container's record says so.)
         for entry in std::fs::read_dir(self.names()).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if self.by_name(&name).is_none() {
+            let id = std::fs::read_link(entry.path()).unwrap_or_default();
+            if !self.containers().join(id).join("container.json").exists() {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
