@@ -2,6 +2,7 @@
 //! Names, flags, columns and exit codes are docker's.
 
 mod end;
+mod events;
 mod look;
 mod start;
 mod usage;
@@ -17,7 +18,7 @@ pub use start::{is_kept, run};
 
 /// Their command lines.
 pub fn commands() -> Vec<Command> {
-    [start::commands(), end::commands(), look::commands(), usage::commands()].concat()
+    [start::commands(), end::commands(), look::commands(), usage::commands(), events::commands()].concat()
 }
 
 /// Runs one of them; none if it is not one of them.
@@ -30,6 +31,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, state: &State) -> Option<Resul
         .or_else(|| end::dispatch(name, matches, store))
         .or_else(|| look::dispatch(name, matches, store))
         .or_else(|| usage::dispatch(name, matches, store))
+        .or_else(|| events::dispatch(name, matches, store))
 }
 
 /// The flags of `full-run` and `create` that are about the container's life.

@@ -6,7 +6,7 @@
 mod watch;
 
 use super::store::{Container, Store};
-use super::{attach, times};
+use super::{attach, events, times};
 use crate::command::stdio::Streams;
 use crate::error::{Error, Result, code};
 use crate::primitive::{LIST, Primitive};
@@ -128,6 +128,7 @@ fn go(container: &Container<'_>, client: Option<OwnedFd>, report: Option<&OwnedF
     };
     match set_up() {
         Ok(baggage) => {
+            events::note(container, "start", &[]);
             say(report, &Ok(()));
             Err(become_anew(&baggage))
         }
@@ -136,6 +137,7 @@ fn go(container: &Container<'_>, client: Option<OwnedFd>, report: Option<&OwnedF
             let _ = container.note(|h| {
                 (h.finished, h.exit_code, h.error) = (times::now(), Some(i32::from(e.exit)), error);
             });
+            events::note(container, "die", &[("exitCode", e.exit.to_string())]);
             attach::forget(state, id);
             Err(e)
         }

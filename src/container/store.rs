@@ -7,7 +7,7 @@
 //!
 //! Names are symbolic links to ids, in `names/`; they and the making and removing of directories are under one lock.
 
-use super::{History, Now, Record, names};
+use super::{History, Now, Record, events, names};
 use crate::error::{Error, Result};
 use crate::journal;
 use crate::state::{State, make_private};
@@ -76,6 +76,7 @@ impl<'a> Store<'a> {
             let _ = crate::remove::remove_tree(&dir);
             return Err(e);
         }
+        events::note(&container, "create", &[]);
         Ok(container)
     }
 
@@ -157,6 +158,11 @@ impl Container<'_> {
         self.store.containers().join(self.record.short())
     }
 
+    /// As it is now: its name and its policy may have been changed.
+    pub fn again(&self) -> Self {
+        self.store.by_short(self.record.short()).unwrap_or_else(|| self.clone())
+    }
+
     /// Where state is kept.
     pub fn state(&self) -> &State {
         self.store.state
@@ -226,6 +232,7 @@ impl Container<'_> {
                 h.exit_code = None;
                 h.error = "monitor lost: nobody saw how it ended".into();
             });
+            events::note(self, "die", &[("exitCode", "unknown".into()), ("error", "monitor lost".into())]);
             if self.record.rm {
                 let _ = self.remove();
             }
@@ -246,7 +253,8 @@ impl Container<'_> {
         let old = std::mem::replace(&mut self.record.name, name.to_string());
         self.save()?;
         self.store.link(&self.record)?;
-        let _ = std::fs::remove_file(self.store.names().join(old));
+        let _ = std::fs::remove_file(self.store.names().join(&old));
+        events::note(self, "rename", &[("oldName", old)]);
         Ok(())
     }
 
@@ -263,6 +271,7 @@ impl Container<'_> {
         if std::fs::read_link(&link).is_ok_and(|id| id == Path::new(self.record.short())) {
             let _ = std::fs::remove_file(&link);
         }
+        events::note(self, "destroy", &[]);
         crate::primitive::remove_directory(&self.dir())
     }
 }

@@ -1,9 +1,9 @@
 //! `stop`, `kill`, `pause`, `unpause`, `wait`, `rm`, `rename`, `container prune`.
 
 use super::{containers, each, find, flag, on, value, word, words};
-use crate::container::Now;
 use crate::container::attach::{self, Message};
 use crate::container::store::{Container, Store};
+use crate::container::{Now, events};
 use crate::error::{Error, Result};
 use crate::journal::Made;
 use crate::sys::process;
@@ -115,13 +115,25 @@ fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) 
     };
     let signal = signal.or(record.stop_signal).unwrap_or(libc::SIGTERM);
     let time = time.or(record.stop_timeout).unwrap_or(10);
-    let _ = process::pidfd_kill(&init, signal);
+    send(container, &init, signal)?;
     let patience = if time == u64::MAX { None } else { Some(Duration::from_secs(time)) };
     if !ended_within(&init, patience) {
-        let _ = process::pidfd_kill(&init, libc::SIGKILL);
+        send(container, &init, libc::SIGKILL)?;
         ended_within(&init, None);
     }
-    until_settled(container, Some(&made))
+    until_settled(container, Some(&made))?;
+    events::note(container, "stop", &[]);
+    Ok(())
+}
+
+/// A signal to its process 1. That it has ended meanwhile is no failure.
+fn send(container: &Container<'_>, init: impl AsFd, signal: i32) -> Result<()> {
+    match process::pidfd_kill(init, signal) {
+        Ok(()) => events::note(container, "kill", &[("signal", signal.to_string())]),
+        Err(nix::errno::Errno::ESRCH) => {}
+        Err(e) => return Err(Error::call(format!("pidfd_send_signal({signal})"), e)),
+    }
+    Ok(())
 }
 
 /// A pidfd is readable once its process has ended.
@@ -179,7 +191,7 @@ fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
         container.note(|h| h.stopped = true)?;
     }
     let init = made.init.and_then(crate::journal::Process::open).ok_or_else(|| not_running(container))?;
-    process::pidfd_kill(&init, signal).map_err(|e| Error::call(format!("pidfd_send_signal({signal})"), e))?;
+    send(container, &init, signal)?;
     if signal == libc::SIGKILL {
         ended_within(&init, None);
         return until_settled(container, Some(&made));
@@ -190,7 +202,11 @@ fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
 fn pause(container: &Container<'_>, freeze: bool) -> Result<()> {
     let _locked = container.lock()?;
     match container.now() {
-        Now::Running { made, paused, .. } if paused != freeze => crate::cgroup::freeze(&made.cgroups, freeze),
+        Now::Running { made, paused, .. } if paused != freeze => {
+            crate::cgroup::freeze(&made.cgroups, freeze)?;
+            events::note(container, if freeze { "pause" } else { "unpause" }, &[]);
+            Ok(())
+        }
         Now::Running { .. } => Err(Error::new(format!(
             "container {} is {}",
             container.record.name,
@@ -261,7 +277,7 @@ fn remove(container: &Container<'_>, force: bool) -> Result<()> {
                 container.note(|h| h.stopped = true)?;
             }
             if let Some(init) = made.init.and_then(crate::journal::Process::open) {
-                let _ = process::pidfd_kill(&init, libc::SIGKILL);
+                send(container, &init, libc::SIGKILL)?;
                 ended_within(&init, None);
             }
             until_settled(container, Some(&made))?;

@@ -4,7 +4,7 @@ use super::{containers, each, find, flag, on, one_container, value, word, words}
 use crate::cli::{flags, stage};
 use crate::container::attach::{self, Ended, How};
 use crate::container::store::{Container, Store};
-use crate::container::{Record, Restart, log, monitor, names, times};
+use crate::container::{Record, Restart, events, log, monitor, names, times};
 use crate::error::{Error, Result};
 use crate::spec::build::{self, Options, Purpose};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -64,7 +64,9 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
             time.and_then(|time| {
                 each(store, &words(matches, "containers"), |container| {
                     super::end::stop(&container, time)?;
-                    monitor::launch(&container, None)
+                    monitor::launch(&container, None)?;
+                    events::note(&container, "restart", &[]);
+                    Ok(())
                 })
             })
         }
@@ -275,6 +277,7 @@ fn how(matches: &ArgMatches, input: bool, terminal: bool) -> Result<How> {
 /// Starts it, attached from the beginning, and stays until it ends.
 fn attended(container: &Container<'_>, how: How) -> Result<ExitCode> {
     let (ours, theirs) = attach::pair()?;
+    events::note(container, "attach", &[]);
     started(container, Some(theirs))?;
     attend(container, &ours, how)
 }
@@ -287,7 +290,10 @@ fn attend(container: &Container<'_>, socket: &std::os::fd::OwnedFd, how: How) ->
     let how = How { proxy: if how.terminal { None } else { pid }, ..how };
     match attach::attend(socket, &how)? {
         Ended::Container(code) => Ok(ExitCode::from(code as u8)),
-        Ended::Detached => Ok(ExitCode::SUCCESS),
+        Ended::Detached => {
+            events::note(container, "detach", &[]);
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -310,6 +316,7 @@ fn start(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let how = how(matches, interactive && options.interactive, options.tty)?;
     if container.now().runs() {
         let socket = attach::to(container.state(), container.record.short())?;
+        events::note(&container, "attach", &[]);
         return attend(&container, &socket, how);
     }
     attended(&container, how)
@@ -331,6 +338,7 @@ fn attach_to(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let input = options.interactive && !on(matches, "no-stdin");
     let how = how(matches, input, options.tty)?;
     let socket = attach::to(container.state(), container.record.short())?;
+    events::note(&container, "attach", &[]);
     let proxy = !matches!(word(matches, "sig-proxy"), Some("false" | "0"));
     if proxy { attend(&container, &socket, how) } else { attach::attend(&socket, &how).map(|_| ExitCode::SUCCESS) }
 }

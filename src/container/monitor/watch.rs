@@ -7,7 +7,7 @@ use super::{go, inherited};
 use crate::container::attach::{self, Message, PIECE};
 use crate::container::log::{Stream, Writer};
 use crate::container::store::Container;
-use crate::container::{Restart, times};
+use crate::container::{Restart, events, times};
 use crate::error::{Error, Result};
 use crate::journal::{Journal, Made};
 use crate::sys::process::{self, End};
@@ -65,11 +65,12 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
         stop: false,
     };
     let end = watch.attend()?;
+    let container = &container.again();
     let code = i32::from(end.exit_code());
     let made = journal.made().unwrap_or_default();
     let oom = crate::cgroup::counters(&made.cgroups).oom_kill.is_some_and(|n| n > 0);
     let undone = crate::journal::undo_all(&made);
-    let again = watch.policy(code);
+    let again = watch.policy(container.record.restart, code);
     let locked = container.lock();
     let _ = container.note(|h| {
         (h.finished, h.exit_code, h.oom_killed) = (times::now(), Some(code), oom);
@@ -77,6 +78,11 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
             h.error = e.to_string();
         }
     });
+    if oom {
+        events::note(container, "oom", &[]);
+    }
+    let seconds = begun.elapsed().as_secs().to_string();
+    events::note(container, "die", &[("exitCode", code.to_string()), ("execDuration", seconds)]);
     drop(locked);
     if again && undone.is_ok() {
         let _ = journal.save(&Made { id: baggage.id.clone(), kept: true, ..Made::default() });
@@ -262,12 +268,12 @@ impl Watch<'_> {
     }
 
     /// Shall it be started again?
-    fn policy(&self, code: i32) -> bool {
+    fn policy(&self, policy: Restart, code: i32) -> bool {
         let history = self.container.history();
         if history.stopped || self.stop {
             return false;
         }
-        match self.container.record.restart {
+        match policy {
             Restart::No => false,
             Restart::Always | Restart::UnlessStopped => true,
             Restart::OnFailure(most) => code != 0 && most.is_none_or(|most| history.restarts < most),
