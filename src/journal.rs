@@ -59,6 +59,9 @@ pub struct Made {
     /// Does the directory stay when the container has ended?
     #[serde(default)]
     pub kept: bool,
+    /// Are only its files held open (`cp` of a container that does not run), with no command?
+    #[serde(default)]
+    pub only_files: bool,
     /// Its place in the network.
     pub net: Option<crate::net::Lease>,
 }

@@ -88,7 +88,10 @@ fn open(at: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
 }
 
 /// All names at once: what readdir(3) finds in a directory that shrinks meanwhile is not defined.
-fn names(directory: &mut Dir) -> nix::Result<Vec<CString>> {
+///
+/// # Errors
+/// As getdents64(2).
+pub fn names(directory: &mut Dir) -> nix::Result<Vec<CString>> {
     let all = directory.iter().map(|entry| entry.map(|e| e.file_name().to_owned()));
     let names = all.collect::<nix::Result<Vec<_>>>()?;
     Ok(names.into_iter().filter(|n| n.as_c_str() != c"." && n.as_c_str() != c"..").collect())

@@ -1,6 +1,7 @@
 //! The commands about containers that are kept: creating and starting them, looking at them, ending them, removing them.
 //! Names, flags, columns and exit codes are docker's.
 
+mod cp;
 mod end;
 mod events;
 mod look;
@@ -18,7 +19,8 @@ pub use start::{is_kept, run};
 
 /// Their command lines.
 pub fn commands() -> Vec<Command> {
-    [start::commands(), end::commands(), look::commands(), usage::commands(), events::commands()].concat()
+    [start::commands(), end::commands(), look::commands(), usage::commands(), events::commands(), cp::commands()]
+        .concat()
 }
 
 /// Runs one of them; none if it is not one of them.
@@ -32,6 +34,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, state: &State) -> Option<Resul
         .or_else(|| look::dispatch(name, matches, store))
         .or_else(|| usage::dispatch(name, matches, store))
         .or_else(|| events::dispatch(name, matches, store))
+        .or_else(|| cp::dispatch(name, matches, store))
 }
 
 /// The flags of `full-run` and `create` that are about the container's life.

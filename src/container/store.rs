@@ -205,7 +205,8 @@ impl Container<'_> {
 
     /// What is true of it now. The kernel is asked, and not only the files.
     pub fn now(&self) -> Now {
-        if let Some((made, watcher)) = journal::alive(self.state(), self.record.short()) {
+        let alive = journal::alive(self.state(), self.record.short());
+        if let Some((made, watcher)) = alive.filter(|(made, _)| !made.only_files) {
             if made.init.is_none() {
                 return Now::Restarting { watcher };
             }

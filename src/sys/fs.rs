@@ -269,9 +269,10 @@ pub fn stat(fd: BorrowedFd<'_>) -> Result<nix::sys::stat::FileStat> {
     nix::sys::stat::fstat(fd).map_err(|e| crate::error::Error::call(format!("fstat({})", fd.as_raw_fd()), e))
 }
 
-/// Takes ownership of a descriptor that the kernel has just handed to this process (SCM_RIGHTS).
+/// Takes ownership of a descriptor that the kernel has just handed to this process (SCM_RIGHTS, or fork with a copy whose
+/// owner's code never runs on here).
 pub fn adopt(fd: RawFd) -> OwnedFd {
-    // SAFETY: the only caller passes what recvmsg(2) has installed a moment ago, which nobody else owns.
+    // SAFETY: the callers pass what the kernel has installed in this process a moment ago, which nobody else in it owns.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 

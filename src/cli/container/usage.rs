@@ -92,7 +92,7 @@ fn memory_limit(dirs: &[PathBuf]) -> u64 {
 }
 
 /// docker's: powers of 1024 for memory, of 1000 for the others.
-fn bytes(value: u64, base: f64) -> String {
+pub fn bytes(value: u64, base: f64) -> String {
     let units = if base == 1024.0 { ["B", "KiB", "MiB", "GiB", "TiB"] } else { ["B", "kB", "MB", "GB", "TB"] };
     let mut number = value as f64;
     for unit in units {
