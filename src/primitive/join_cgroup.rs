@@ -3,7 +3,7 @@
 //! order matters: the namespace's root is the cgroup that one is in when it is made.
 
 use super::{Lesson, Need, Primitive};
-use crate::cgroup::{self, Cgroup, Controller};
+use crate::cgroup::{self, Cgroup, Controller, Extent};
 use crate::error::{Error, Result};
 use crate::journal::Made;
 use crate::observe::Fact;
@@ -32,7 +32,7 @@ impl Primitive for JoinCgroup {
     fn needs(&self) -> &'static [Need] {
         &[Need {
             name: "a cgroup in which we may make others",
-            probe: |spec| cgroup::plan("probe", &cgroup::wanted(spec), false).map(drop),
+            probe: |spec| cgroup::plan("probe", &cgroup::wanted(spec), Extent::Limits).map(drop),
         }]
     }
 
@@ -42,8 +42,12 @@ impl Primitive for JoinCgroup {
 
     fn prepare(&self, host: &mut Host) -> Result<()> {
         let wanted = cgroup::wanted(host.spec);
-        let plan = cgroup::plan(&host.made.id, &wanted, cgroup::everywhere(host.spec))
-            .map_err(|lack| lack.into_error(self.name()))?;
+        let extent = match (cgroup::everywhere(host.spec), host.made.kept) {
+            (true, _) => Extent::Everywhere,
+            (false, true) => Extent::Counted,
+            (false, false) => Extent::Limits,
+        };
+        let plan = cgroup::plan(&host.made.id, &wanted, extent).map_err(|lack| lack.into_error(self.name()))?;
         host.journal(|made| made.cgroups = plan.paths())?;
         let (cgroup, notes) = plan.make()?;
         if wanted.contains(&Controller::Devices) {
