@@ -42,6 +42,9 @@ pub struct Record {
     /// Remove it when it ends.
     #[serde(default)]
     pub rm: bool,
+    /// The volumes that it has.
+    #[serde(default)]
+    pub volumes: Vec<crate::volume::Use>,
     /// What becomes of its output.
     #[serde(default)]
     pub log: log::Options,

@@ -259,6 +259,8 @@ pub struct Job<'a> {
     pub state: &'a State,
     /// The id of a container that is kept, with its directory, when it has ended; else it gets a new one.
     pub id: Option<&'a str>,
+    /// `--rm`: does such a container's record go with its end?
+    pub rm: bool,
     /// The primitives, in the order of the list.
     pub prefix: Vec<&'static dyn Primitive>,
     /// What the command's standard streams are to be ([`crate::command::stdio::Stdio::prepare`]).
@@ -305,7 +307,7 @@ impl Running<'_> {
 }
 
 fn finish(host: Host<'_>) -> Result<()> {
-    crate::journal::undo_all(&host.made)?;
+    crate::journal::take_back(host.state, &host.made)?;
     host.journal.remove();
     Ok(())
 }
@@ -323,7 +325,15 @@ pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
             id.to_string(),
         ),
     };
-    let made = Made { id, kept: job.id.is_some(), ..Made::default() };
+    let made = Made { id, kept: job.id.is_some(), rm: job.rm, ..Made::default() };
+    start_with(job, journal, made)
+}
+
+/// The same, where the journal is there already, because more had to be made before the start.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with<'a>(job: &Job<'a>, journal: Journal, made: Made) -> Result<Running<'a>> {
     let mut host = Host {
         spec: job.spec,
         state: job.state,

@@ -76,7 +76,8 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
     let security = super::security::parse(options, bounding)?;
     let mut mounts = default_mounts(options, userns.is_some(), &network)?;
     mounts.extend(root.image.iter().flat_map(|i| i.mounts.clone()));
-    for volume in volumes(options)? {
+    let (asked, volumes) = volumes(options, purpose, state)?;
+    for volume in asked {
         // docker's: a volume over one of the usual mounts takes its place, below what is mounted there later (/dev/pts).
         // What stands at /proc is not to be had.
         let usual = |m: &&mut oci::Mount| m.destination() == volume.destination() && m.typ().as_deref() != Some("proc");
@@ -113,6 +114,7 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
         oci: spec,
         root: root.root,
         shifted,
+        volumes,
         network,
         seccomp: security.seccomp,
         resolv_conf,
@@ -260,13 +262,22 @@ fn default_mounts(options: &Options, userns: bool, network: &Network) -> Result<
     Ok(mounts)
 }
 
-fn volumes(options: &Options) -> Result<Vec<oci::Mount>> {
-    let mut all = Vec::new();
-    for v in &options.volume {
-        all.push(crate::mounts::parse_volume(v)?);
-    }
-    for m in &options.mount {
-        all.push(crate::mounts::parse_mount(m)?);
+/// The mounts that are asked for, and those of them that show volumes.
+fn volumes(options: &Options, purpose: Purpose, state: &State) -> Result<(Vec<oci::Mount>, Vec<super::Volume>)> {
+    let (mut all, mut volumes) = (Vec::new(), Vec::new());
+    let parsed = options.volume.iter().map(|text| (text, crate::mounts::parse_volume(text)));
+    let parsed = parsed.chain(options.mount.iter().map(|text| (text, crate::mounts::parse_mount(text))));
+    for (text, parsed) in parsed {
+        let (mut mount, asked) = parsed?;
+        if let Some(asked) = asked {
+            if purpose == Purpose::Stage {
+                return Err(Error::new(format!("{text}: a stage has no volumes"))
+                    .why("a volume belongs to containers that are written down, and a stage is gone when it ends")
+                    .hint("-v /SOURCE:/TARGET; or boxwright full-run -v …"));
+            }
+            volumes.extend(volume(&asked, &mut mount, state));
+        }
+        all.push(mount);
     }
     for t in &options.tmpfs {
         all.push(crate::mounts::parse_tmpfs(t)?);
@@ -278,7 +289,22 @@ fn volumes(options: &Options) -> Result<Vec<oci::Mount>> {
             );
         }
     }
-    Ok(all)
+    Ok((all, volumes))
+}
+
+/// Gives the mount of a volume its source. None for a directory of the host that stands for a volume: that is never
+/// filled, and keeps its owners as any other bind mount does.
+fn volume(asked: &crate::mounts::Volume, mount: &mut oci::Mount, state: &State) -> Option<super::Volume> {
+    let all = crate::volume::Volumes::new(state);
+    // One without a name gets it before anything is started.
+    let name = asked.name.as_deref().unwrap_or("-");
+    if let Some(device) = all.get(name).as_ref().and_then(|v| v.device()) {
+        mount.set_source(Some(device.into()));
+        return None;
+    }
+    let home = all.home(name);
+    mount.set_source(Some(home.join("_data")));
+    Some(super::Volume { destination: asked.destination.clone(), home, copy: asked.copy })
 }
 
 fn process(options: &Options, purpose: Purpose, image: Option<&Image>) -> Result<oci::Process> {
