@@ -96,7 +96,10 @@ pub fn command() -> Command {
     for primitive in &LIST[..LIST.len() - 1] {
         all = all.subcommand(stage::command(*primitive));
     }
-    all.subcommand(run::command()).subcommands(container::commands()).subcommand(volume::command()).subcommand(lab::command())
+    all.subcommand(run::command())
+        .subcommands(container::commands())
+        .subcommand(volume::command())
+        .subcommand(lab::command())
 }
 
 fn format_flag(values: &'static [&'static str]) -> Arg {

@@ -170,7 +170,8 @@ fn filters(given: &[&str], known: &[&str]) -> Result<Vec<Filter>> {
 
 /// docker's: of names any must hold, of everything else all.
 fn passes(volumes: Volumes<'_>, volume: &Volume, filters: &[Filter]) -> Result<bool> {
-    let names: Vec<&String> = filters.iter().filter_map(|f| if let Filter::Name(n) = f { Some(n) } else { None }).collect();
+    let names: Vec<&String> =
+        filters.iter().filter_map(|f| if let Filter::Name(n) = f { Some(n) } else { None }).collect();
     if !names.is_empty() && !names.iter().any(|name| volume.name.contains(name.as_str())) {
         return Ok(false);
     }
@@ -258,7 +259,8 @@ fn remove(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
 fn prune(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
     let filters = filters(&words(matches, "filter"), &["label"])?;
     let all = on(matches, "all");
-    let what = if all { "All volumes that no container has" } else { "All volumes without a name that no container has" };
+    let what =
+        if all { "All volumes that no container has" } else { "All volumes without a name that no container has" };
     if !on(matches, "force") && !agreed(what, "volume prune")? {
         return Ok(ExitCode::SUCCESS);
     }

@@ -92,8 +92,17 @@ fn go(container: &Container<'_>, client: Option<OwnedFd>, report: Option<&OwnedF
         let listener = attach::listen(state, id)?;
         let streams = ends.streams;
         let init = ends.init.as_ref().map(AsRawFd::as_raw_fd);
-        let job =
-            Job { spec: &spec, state, id: Some(id), rm: container.record.rm, prefix, stdio: streams, init, interrupt: None, watcher: None };
+        let job = Job {
+            spec: &spec,
+            state,
+            id: Some(id),
+            rm: container.record.rm,
+            prefix,
+            stdio: streams,
+            init,
+            interrupt: None,
+            watcher: None,
+        };
         let running = spawn::start(&job)?;
         let pid = running.pid.as_raw();
         let (journal, held, pidfd, terminal) = running.hand_over();

@@ -340,7 +340,9 @@ pub fn write(dir: &Path, name: &str, value: &impl Serialize, lasting: bool) -> R
     };
     let text = serde_json::to_vec_pretty(value).map_err(|e| Error::new(format!("{name} as JSON: {e}")))?;
     let mut open = File::create(&new).map_err(|e| fail("open", &e))?;
-    open.write_all(&text).and_then(|()| if lasting { open.sync_data() } else { Ok(()) }).map_err(|e| fail("write", &e))?;
+    open.write_all(&text)
+        .and_then(|()| if lasting { open.sync_data() } else { Ok(()) })
+        .map_err(|e| fail("write", &e))?;
     std::fs::rename(&new, &file).map_err(|e| fail("rename", &e))?;
     Ok(())
 }

@@ -298,7 +298,10 @@ pub fn xattr_names(file: BorrowedFd<'_>) -> nix::Result<Vec<CString>> {
         Err(Errno::ENOTSUP) => return Ok(vec![]),
         names => names?,
     };
-    Ok(names.split_inclusive(|b| *b == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok().map(CStr::to_owned)).collect())
+    Ok(names
+        .split_inclusive(|b| *b == 0)
+        .filter_map(|name| CStr::from_bytes_with_nul(name).ok().map(CStr::to_owned))
+        .collect())
 }
 
 /// fgetxattr(2).

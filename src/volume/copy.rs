@@ -57,7 +57,8 @@ fn directory(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd> {
 }
 
 fn names(directory: &OwnedFd) -> nix::Result<Vec<CString>> {
-    let again = nix::fcntl::openat(directory, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let again =
+        nix::fcntl::openat(directory, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     let mut dir = Dir::from_fd(again)?;
     let all = dir.iter().map(|entry| entry.map(|e| e.file_name().to_owned()));
     let names = all.collect::<nix::Result<Vec<_>>>()?;
@@ -76,7 +77,8 @@ struct Copy<'a> {
 impl Copy<'_> {
     /// Copies one name. Is it a directory, whose contents are still to be copied?
     fn entry(&self, name: &CStr, below: &Path, links: &mut HashMap<(u64, u64), PathBuf>) -> Step<bool> {
-        let stat = nix::sys::stat::fstatat(&self.from, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|e| ("fstatat", e))?;
+        let stat =
+            nix::sys::stat::fstatat(&self.from, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|e| ("fstatat", e))?;
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         if kind == SFlag::S_IFDIR {
             return nix::sys::stat::mkdirat(&self.to, name, Mode::S_IRWXU).map(|()| true).map_err(|e| ("mkdirat", e));
@@ -162,8 +164,7 @@ fn strangers_stay(result: nix::Result<()>) -> nix::Result<()> {
 
 /// The first user namespace maps all ids there are.
 fn in_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_whitespace().nth(2) != Some("4294967295"))
+    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().nth(2) != Some("4294967295"))
 }
 
 fn times(stat: &FileStat) -> (TimeSpec, TimeSpec) {

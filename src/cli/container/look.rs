@@ -23,8 +23,13 @@ pub fn commands() -> Vec<Command> {
             c.arg(flag("all", Some('a'), "Also those that do not run"))
                 .arg(flag("quiet", Some('q'), "Only their ids"))
                 .arg(
-                    value("filter", Some('f'), "KEY=VALUE", "Only those: status, name, label, id, exited, ancestor, volume")
-                        .action(ArgAction::Append),
+                    value(
+                        "filter",
+                        Some('f'),
+                        "KEY=VALUE",
+                        "Only those: status, name, label, id, exited, ancestor, volume",
+                    )
+                    .action(ArgAction::Append),
                 )
                 .arg(flag("no-trunc", None, "Whole ids and commands"))
                 .arg(flag("size", Some('s'), "How much they have written"))
