@@ -61,6 +61,9 @@ pub struct Made {
     pub kept: bool,
     /// Its place in the network.
     pub net: Option<crate::net::Lease>,
+    /// Is it whole, so that others may join it? Before that, its first process may still have the host's root.
+    #[serde(default)]
+    pub complete: bool,
 }
 
 /// The open, locked journal of one container.

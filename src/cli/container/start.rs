@@ -137,6 +137,7 @@ fn create<'a>(matches: &ArgMatches, store: Store<'a>) -> Result<Container<'a>> {
 fn settled(mut options: Options, store: Store<'_>) -> Result<Options> {
     let spec = build::build(&options, Purpose::Run, store.state)?;
     options.env = spec.process().and_then(|p| p.env().clone()).unwrap_or_default();
+    options.workdir = spec.process().map(|p| p.cwd().display().to_string());
     options.env_file = vec![];
     let here = std::env::current_dir().map_err(|e| Error::io("getcwd()", &e))?;
     let absolute = |path: &str| here.join(path).display().to_string();

@@ -42,7 +42,8 @@ pub fn commands() -> Vec<Command> {
                 c.arg(value(name, short, of, help).allow_hyphen_values(true))
             })
         }),
-        Command::new("diff").about("What a container has changed in its files: added, changed, deleted")
+        Command::new("diff")
+            .about("What a container has changed in its files: added, changed, deleted")
             .defer(|c| c.arg(super::one_container())),
     ]
 }
@@ -96,7 +97,15 @@ fn bytes(value: u64, base: f64) -> String {
     let mut number = value as f64;
     for unit in units {
         if number < base || unit == units[4] {
-            let digits = if unit == "B" { 0 } else if number < 10.0 { 2 } else if number < 100.0 { 1 } else { 0 };
+            let digits = if unit == "B" {
+                0
+            } else if number < 10.0 {
+                2
+            } else if number < 100.0 {
+                1
+            } else {
+                0
+            };
             return format!("{number:.digits$}{unit}");
         }
         number /= base;
@@ -115,7 +124,8 @@ fn row(container: &Container<'_>, before: Option<&Sample>, now: Option<&Sample>,
         Some(format!("{:.2}%", used as f64 * 100.0 / passed as f64))
     });
     let share = |s: &Sample| Some(format!("{:.2}%", s.counters.memory_current? as f64 * 100.0 / s.limit.max(1) as f64));
-    let memory = |s: &Sample| Some(format!("{} / {}", bytes(s.counters.memory_current?, 1024.0), bytes(s.limit, 1024.0)));
+    let memory =
+        |s: &Sample| Some(format!("{} / {}", bytes(s.counters.memory_current?, 1024.0), bytes(s.limit, 1024.0)));
     let disk = |s: &Sample| {
         let (read, written) = s.counters.io.values().fold((0, 0), |(r, w), io| (r + io.0, w + io.1));
         Some(format!("{} / {}", bytes(read, 1000.0), bytes(written, 1000.0)))
