@@ -3,6 +3,7 @@
 //! and whether it runs is a question to the kernel: does the process live that holds its journal's lock?
 
 pub mod attach;
+pub mod exec;
 pub mod log;
 pub mod monitor;
 pub mod names;

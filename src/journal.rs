@@ -65,6 +65,9 @@ pub struct Made {
     pub rm: bool,
     /// Its place in the network.
     pub net: Option<crate::net::Lease>,
+    /// Is it whole, so that others may join it? Before that, its first process may still have the host's root.
+    #[serde(default)]
+    pub complete: bool,
 }
 
 /// The open, locked journal of one container.

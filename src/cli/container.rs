@@ -2,6 +2,7 @@
 //! Names, flags, columns and exit codes are docker's.
 
 mod end;
+mod exec;
 pub(super) mod look;
 mod start;
 mod usage;
@@ -17,7 +18,7 @@ pub use start::{is_kept, run, run_alone};
 
 /// Their command lines.
 pub fn commands() -> Vec<Command> {
-    [start::commands(), end::commands(), look::commands(), usage::commands()].concat()
+    [start::commands(), vec![exec::command()], end::commands(), look::commands(), usage::commands()].concat()
 }
 
 /// Runs one of them; none if it is not one of them.
@@ -26,6 +27,9 @@ pub fn commands() -> Vec<Command> {
 /// 125 and what it says.
 pub fn dispatch(name: &str, matches: &ArgMatches, state: &State) -> Option<Result<ExitCode>> {
     let store = Store::new(state);
+    if name == "exec" {
+        return Some(exec::run(matches, store));
+    }
     start::dispatch(name, matches, store)
         .or_else(|| end::dispatch(name, matches, store))
         .or_else(|| look::dispatch(name, matches, store))

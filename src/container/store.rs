@@ -140,7 +140,17 @@ impl<'a> Store<'a> {
     pub fn discard(self, id: &str) -> Result<()> {
         match self.by_short(id) {
             Some(container) => container.remove(true),
-            None => crate::primitive::remove_directory(&self.containers().join(id)),
+            None => {
+                crate::primitive::remove_directory(&self.containers().join(id))?;
+                let _locked = self.lock()?;
+                // Its name was in the record, which is gone.
+                for link in std::fs::read_dir(self.names()).into_iter().flatten().flatten() {
+                    if std::fs::read_link(link.path()).is_ok_and(|to| to == Path::new(id)) {
+                        let _ = std::fs::remove_file(link.path());
+                    }
+                }
+                Ok(())
+            }
         }
     }
 

@@ -103,6 +103,14 @@ impl Primitive for PivotRoot {
         }
         Ok(())
     }
+
+    /// The root came with the mount namespace. What is left is a terminal from its devpts, and the way to the directory.
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        crate::command::terminal::joined(guest)?;
+        let Some(process) = guest.spec.process() else { return Ok(()) };
+        let root = sys::fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+        crate::command::workdir::enter_existing(root.as_fd(), process.cwd())
+    }
 }
 
 /// Now, because it may have to be made: later the root may be read-only, and the process nobody who could.

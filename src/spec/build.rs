@@ -1,7 +1,7 @@
 //! Flags and an image's config become a [`Spec`]. What a flag does not say is what docker would have said; a stage's
 //! defaults are those of full-run, and a few limits besides, so that there is something to see.
 
-use super::{Network, Root, Spec, units};
+use super::{Network, Root, Seccomp, Spec, units};
 use crate::error::{Error, Result};
 use crate::image::{self, Image};
 use crate::state::State;
@@ -123,6 +123,45 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
         volatile: true,
         own_session: purpose == Purpose::Run,
     })
+}
+
+/// What a command is to be that comes to a container later: of the container's `options` only what is about a process
+/// counts, because all else stands already. With `privileged` it has all capabilities, and (as in docker) the container's
+/// filter nevertheless. Is it to join a user namespace?
+///
+/// # Errors
+/// Any flag that cannot be understood, named.
+pub fn joining(options: &Options, privileged: bool, userns: bool) -> Result<Spec> {
+    let caps = crate::caps::resolve(&options.cap_add, &options.cap_drop, options.privileged)?;
+    let bounding = caps.bounding().as_ref().map_or(crate::caps::Set::EMPTY, Into::into);
+    let security = super::security::parse(options, bounding)?;
+    let mut process = process(options, Purpose::Run, None)?;
+    process.set_capabilities(Some(caps)).set_no_new_privileges(Some(security.no_new_privileges));
+    let mut linux = oci::Linux::default();
+    linux.set_namespaces(Some(namespaces(&Network::Host, userns)));
+    let mut spec = oci::Spec::default();
+    spec.set_process(Some(process)).set_linux(Some(linux));
+    let mut spec = Spec {
+        oci: spec,
+        root: Root::Layers(vec![]),
+        shifted: false,
+        volumes: vec![],
+        network: Network::Host,
+        seccomp: security.seccomp,
+        resolv_conf: None,
+        interactive: options.interactive,
+        init: false,
+        volatile: true,
+        own_session: true,
+    };
+    if privileged {
+        let filter = crate::seccomp::filter(&spec).map(std::borrow::Cow::into_owned);
+        spec.seccomp = filter.map_or(Seccomp::Unconfined, |filter| Seccomp::Profile(Box::new(filter)));
+        if let Some(process) = spec.oci.process_mut() {
+            process.set_capabilities(Some(crate::caps::resolve(&[], &[], true)?));
+        }
+    }
+    Ok(spec)
 }
 
 fn strings(list: &[&str]) -> Vec<String> {

@@ -162,6 +162,7 @@ fn create_with_volumes<'a>(record: Record, store: Store<'a>) -> Result<Container
 /// What depends on where and by whom the command was given, resolved: it must mean the same when it is started again.
 fn settled(mut options: Options, spec: &Spec) -> Result<Options> {
     options.env = spec.process().and_then(|p| p.env().clone()).unwrap_or_default();
+    options.workdir = spec.process().map(|p| p.cwd().display().to_string());
     options.env_file = vec![];
     let here = std::env::current_dir().map_err(|e| Error::io("getcwd()", &e))?;
     let absolute = |path: &str| here.join(path).display().to_string();
