@@ -89,6 +89,18 @@ impl Cgroup {
         Ok(Cgroup { unified, legacy })
     }
 
+    /// The same, for a process that is to join it.
+    ///
+    /// # Errors
+    /// ENOENT when it is gone; EACCES.
+    pub fn to_join(dirs: &[PathBuf]) -> Result<Cgroup> {
+        let mut cgroup = Cgroup::of(dirs)?;
+        for (dir, tasks) in &mut cgroup.legacy {
+            *tasks = Some(fs::open(&dir.join("tasks"), OFlag::O_WRONLY, 0)?);
+        }
+        Ok(cgroup)
+    }
+
     /// v1 takes no limit on memory above that on memory and swap, and none of the second below the first. Without the
     /// second, the first can be set to anything.
     pub fn free_swap(&self) {

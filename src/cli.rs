@@ -10,6 +10,7 @@ mod list;
 mod run;
 mod stage;
 mod template;
+mod volume;
 
 use crate::error::{Error, Result, code};
 use crate::primitive::LIST;
@@ -48,6 +49,7 @@ fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCod
         "draw" => draw::run(sub, &state()?),
         "lab" => lab::run(sub, &state()?),
         "full-run" => run::run(sub, &state()?),
+        "volume" => volume::run(sub, &state()?),
         other => {
             let state = state()?;
             container::dispatch(other, sub, &state).unwrap_or_else(|| stage::run(other, sub, &state))
@@ -94,7 +96,10 @@ pub fn command() -> Command {
     for primitive in &LIST[..LIST.len() - 1] {
         all = all.subcommand(stage::command(*primitive));
     }
-    all.subcommand(run::command()).subcommands(container::commands()).subcommand(lab::command())
+    all.subcommand(run::command())
+        .subcommands(container::commands())
+        .subcommand(volume::command())
+        .subcommand(lab::command())
 }
 
 fn format_flag(values: &'static [&'static str]) -> Arg {

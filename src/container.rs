@@ -5,6 +5,7 @@
 pub mod attach;
 pub mod copy;
 pub mod events;
+pub mod exec;
 pub mod log;
 pub mod monitor;
 pub mod names;
@@ -44,6 +45,9 @@ pub struct Record {
     /// Remove it when it ends.
     #[serde(default)]
     pub rm: bool,
+    /// The volumes that it has.
+    #[serde(default)]
+    pub volumes: Vec<crate::volume::Use>,
     /// What becomes of its output.
     #[serde(default)]
     pub log: log::Options,

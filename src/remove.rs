@@ -21,13 +21,21 @@ const DEEP: usize = 64;
 /// # Errors
 /// EACCES and EPERM for what belongs to other users, EROFS, EBUSY for a mount point.
 pub fn remove_tree(dir: &Path) -> Result<()> {
+    remove_tree_at(AT_FDCWD, dir)
+}
+
+/// As [`remove_tree`], relative to a directory.
+///
+/// # Errors
+/// As [`remove_tree`].
+pub fn remove_tree_at(at: BorrowedFd<'_>, dir: &Path) -> Result<()> {
     let failed = |e| Error::call(format!("unlinkat({})", dir.display()), e);
     let name = CString::new(dir.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
     let mut moved = 0;
     loop {
         let before = moved;
         let mut remover = Remover { top: None, moved: &mut moved };
-        match remover.remove(AT_FDCWD, &name) {
+        match remover.remove(at, &name) {
             // What was moved up is still there.
             Err(Errno::ENOTEMPTY) if moved > before => {}
             other => return other.map_err(failed),

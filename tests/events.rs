@@ -94,6 +94,19 @@ fn one_in_the_foreground_is_attached_and_its_failures_are_told() {
 }
 
 #[test]
+fn commands_that_join_are_told() {
+    let world = ready(World::new());
+    world.run(["full-run", "-d", "--name", "web", "host", "sleep", "1000"]).exits(0);
+    world.run(["exec", "web", "sh", "-c", "exit 3"]).exits(3);
+    world.run(["rm", "-f", "web"]).exits(0);
+    let events = told(&world, &["container=web", "event=exec_create", "event=exec_start", "event=exec_die"]);
+    assert_eq!(actions(&events), ["exec_create: sh -c exit 3", "exec_start: sh -c exit 3", "exec_die"]);
+    let attributes: Vec<_> = events.iter().map(|e| &e["Actor"]["Attributes"]).collect();
+    assert_eq!(attributes[2]["exitCode"], "3");
+    assert!(attributes.iter().all(|a| a["execID"] == attributes[0]["execID"] && a["execID"].is_string()));
+}
+
+#[test]
 fn filters_and_forms_are_dockers() {
     let world = ready(World::new());
     world.run(["create", "--name", "a", "-l", "x=1", "-l", "y", "host", "true"]).exits(0);

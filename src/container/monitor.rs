@@ -55,6 +55,7 @@ pub fn launch(container: &Container<'_>, client: Option<OwnedFd>) -> Result<()> 
     if container.now().runs() {
         return Err(Error::new(format!("container {} is running", container.record.name)));
     }
+    container.provide_volumes()?;
     container.note(|h| h.stopped = false)?;
     let (report, reported) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| Error::call("pipe2(O_CLOEXEC)", e))?;
     let keep = [reported].into_iter().chain(client).collect();
@@ -91,8 +92,17 @@ fn go(container: &Container<'_>, client: Option<OwnedFd>, report: Option<&OwnedF
         let listener = attach::listen(state, id)?;
         let streams = ends.streams;
         let init = ends.init.as_ref().map(AsRawFd::as_raw_fd);
-        let job =
-            Job { spec: &spec, state, id: Some(id), prefix, stdio: streams, init, interrupt: None, watcher: None };
+        let job = Job {
+            spec: &spec,
+            state,
+            id: Some(id),
+            rm: container.record.rm,
+            prefix,
+            stdio: streams,
+            init,
+            interrupt: None,
+            watcher: None,
+        };
         let running = spawn::start(&job)?;
         let pid = running.pid.as_raw();
         let (journal, held, pidfd, terminal) = running.hand_over();

@@ -70,6 +70,14 @@ impl Primitive for JoinCgroup {
     }
     // ANCHOR_END: join
 
+    /// The namespace after the cgroup: what is in a cgroup namespace may not be moved into it from outside.
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        if let Some(cgroup) = guest.cgroup {
+            cgroup.join()?;
+        }
+        guest.enter(CloneFlags::CLONE_NEWCGROUP)
+    }
+
     fn undo(&self, made: &Made) -> Result<()> {
         cgroup::remove(&made.cgroups)
     }

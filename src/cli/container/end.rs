@@ -35,7 +35,7 @@ pub fn commands() -> Vec<Command> {
             c.arg(containers()).arg(flag("force", Some('f'), "Kill those that run")).arg(flag(
                 "volumes",
                 Some('v'),
-                "Their anonymous volumes, too (there are none)",
+                "Their volumes, too, as far as they have no name",
             ))
         }),
         Command::new("rename").about("Give a container another name").defer(|c| {
@@ -55,8 +55,8 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "unpause" => each(store, &names, |container| pause(&container, false)),
         "wait" => wait(store, &names),
         "rm" => {
-            let force = on(matches, "force");
-            each(store, &names, |container| remove(&container, force))
+            let (force, volumes) = (on(matches, "force"), on(matches, "volumes"));
+            each(store, &names, |container| remove(&container, force, volumes))
         }
         "rename" => find(store, names.first().copied().unwrap_or_default())
             .and_then(|mut container| container.rename(word(matches, "name").unwrap_or_default()))
@@ -263,7 +263,7 @@ fn wait_for(container: &Container<'_>) -> Result<i32> {
     }
 }
 
-fn remove(container: &Container<'_>, force: bool) -> Result<()> {
+fn remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
     let record = &container.record;
     match container.now() {
         Now::Created | Now::Exited => {}
@@ -292,5 +292,5 @@ fn remove(container: &Container<'_>, force: bool) -> Result<()> {
     if container.now().runs() {
         return Err(Error::new(format!("container {} was started again meanwhile", record.name)));
     }
-    container.remove()
+    container.remove(volumes)
 }

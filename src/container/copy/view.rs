@@ -31,13 +31,17 @@ pub struct View {
 /// # Errors
 /// What `work` fails with; a start's errors, for one that does not run.
 pub fn with<T>(container: &Container<'_>, work: impl FnOnce(&View) -> Result<T>) -> Result<T> {
-    if let Now::Running { made, .. } = container.now() {
+    // Before it is whole, the root of its process 1 may still be the host's.
+    if let Now::Running { made, .. } = container.now()
+        && made.complete
+    {
         return work(&View::of(made.init, container)?);
     }
-    // Nobody starts or removes it meanwhile.
+    // Nobody is in the middle of a start any more, and nobody starts or removes it meanwhile.
     let _locked = container.lock()?;
     if let Now::Running { made, .. } = container.now() {
-        return work(&View::of(made.init, container)?);
+        let init = made.init.filter(|_| made.complete);
+        return work(&View::of(init, container)?);
     }
     let spec = only_files(monitor::spec(container)?);
     let wanted = ["map-user", "unshare-pid", "private-mounts", "stack-layers", "pivot-root"];
@@ -50,6 +54,7 @@ pub fn with<T>(container: &Container<'_>, work: impl FnOnce(&View) -> Result<T>)
         prefix: prefix.chain([&Hold { last: true } as &'static dyn Primitive]).collect(),
         stdio: crate::command::stdio::Streams::Shared { lead: false },
         init: None,
+        rm: false,
         interrupt: None,
         watcher: None,
     };

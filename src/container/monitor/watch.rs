@@ -6,7 +6,7 @@ use super::Baggage;
 use super::{go, inherited};
 use crate::container::attach::{self, Message, PIECE};
 use crate::container::log::{Stream, Writer};
-use crate::container::store::Container;
+use crate::container::store::{Container, Store};
 use crate::container::{Restart, events, times};
 use crate::error::{Error, Result};
 use crate::journal::{Journal, Made};
@@ -100,10 +100,10 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     }
     attach::forget(container.state(), &baggage.id);
     if undone.is_ok() {
+        if container.record.rm {
+            let _ = Store::new(container.state()).discard(&baggage.id);
+        }
         journal.remove();
-    }
-    if container.record.rm {
-        let _ = container.remove();
     }
     watch.farewell(code);
     undone
