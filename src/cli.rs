@@ -2,6 +2,7 @@
 //! Only the subcommand that is called is built (clap's `defer`), because building all of them costs more than a
 //! namespace.
 
+mod completion;
 mod container;
 mod draw;
 pub mod flags;
@@ -9,6 +10,7 @@ mod lab;
 mod list;
 mod run;
 mod stage;
+mod system;
 mod template;
 mod volume;
 
@@ -50,6 +52,9 @@ fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCod
         "lab" => lab::run(sub, &state()?),
         "full-run" => run::run(sub, &state()?),
         "volume" => volume::run(sub, &state()?),
+        "completion" => completion::completion(sub),
+        "man" => completion::man(sub),
+        "system" => system::run(sub, &state()?),
         other => {
             let state = state()?;
             container::dispatch(other, sub, &state).unwrap_or_else(|| stage::run(other, sub, &state))
@@ -99,6 +104,8 @@ pub fn command() -> Command {
     all.subcommand(run::command())
         .subcommands(container::commands())
         .subcommand(volume::command())
+        .subcommand(system::command())
+        .subcommands(completion::commands())
         .subcommand(lab::command())
 }
 

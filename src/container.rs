@@ -92,6 +92,17 @@ pub struct History {
     pub restarts: u32,
     /// Somebody asked it to stop: no policy starts it again.
     pub stopped: bool,
+    /// It was stopped because the machine shuts down (`system stop-all`): no policy starts it again before the next boot.
+    pub halted: bool,
+    /// The boot in which it was started last (proc_sys_kernel(5), random/boot_id).
+    pub boot: String,
+}
+
+impl History {
+    /// Is it to stay as it is, whatever its policy says?
+    pub fn rests(&self) -> bool {
+        self.stopped || self.halted
+    }
 }
 
 /// What is true of it now.

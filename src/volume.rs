@@ -12,7 +12,7 @@ pub mod copy;
 pub mod fill;
 
 use crate::container::store::{self, Container, Locked, Store};
-use crate::container::{names, times};
+use crate::container::{events, names, times};
 use crate::error::{Error, Result};
 use crate::mounts::Volume as Asked;
 use crate::spec::build::Options;
@@ -156,6 +156,7 @@ impl<'a> Volumes<'a> {
         make_private(&home)?;
         make_data(&home.join("_data"))?;
         store::write(&home, "volume.json", &wanted, true)?;
+        events::note_other(self.state, "volume", &wanted.name, "create", &[("driver", "local".into())]);
         Ok(wanted)
     }
 
@@ -199,6 +200,7 @@ impl<'a> Volumes<'a> {
         // From here on it is none; what is left after a crash is swept.
         let record = home.join("volume.json");
         std::fs::remove_file(&record).map_err(|e| Error::io(format!("unlink({})", record.display()), &e))?;
+        events::note_other(self.state, "volume", name, "destroy", &[("driver", "local".into())]);
         crate::primitive::remove_directory(&home)
     }
 

@@ -2,7 +2,7 @@
 //! Names, flags, columns and exit codes are docker's.
 
 mod cp;
-mod end;
+pub(super) mod end;
 mod events;
 mod exec;
 pub(super) mod look;

@@ -264,20 +264,36 @@ fn prune(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
     if !on(matches, "force") && !agreed(what, "volume prune")? {
         return Ok(ExitCode::SUCCESS);
     }
-    let locked = volumes.lock()?;
-    volumes.sweep(&locked)?;
-    let (mut freed, mut removed) = (0, String::new());
-    for volume in volumes.all()? {
-        if (all || volume.anonymous) && passes(volumes, &volume, &filters)? && volumes.users(&volume.name)?.is_empty() {
-            let size = if volume.device().is_some() { 0 } else { look::written(&volumes.data(&volume)) };
-            volumes.remove(&locked, &volume.name)?;
-            freed += size;
-            removed += &format!("{}\n", volume.name);
-        }
-    }
+    let (removed, freed) =
+        remove_unused(volumes, |volume| Ok((all || volume.anonymous) && passes(volumes, volume, &filters)?))?;
     if !removed.is_empty() {
         ui::print(&format!("Deleted Volumes:\n{removed}\n"));
     }
     ui::print(&format!("Total reclaimed space: {}\n", look::human_bytes(freed)));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes the volumes that no container has and that are `chosen`. Returns their names, a line each, and how many bytes
+/// were in them.
+///
+/// # Errors
+/// As [`Volumes::remove`].
+pub fn remove_unused(volumes: Volumes<'_>, chosen: impl Fn(&Volume) -> Result<bool>) -> Result<(String, u64)> {
+    let locked = volumes.lock()?;
+    volumes.sweep(&locked)?;
+    let (mut freed, mut removed) = (0, String::new());
+    for volume in volumes.all()? {
+        if chosen(&volume)? && volumes.users(&volume.name)?.is_empty() {
+            let size = size(volumes, &volume);
+            volumes.remove(&locked, &volume.name)?;
+            freed += size;
+            removed += &format!("{}\n", volume.name);
+        }
+    }
+    Ok((removed, freed))
+}
+
+/// How many bytes are in it. A directory of the host's that stands for one does not count.
+pub fn size(volumes: Volumes<'_>, volume: &Volume) -> u64 {
+    if volume.device().is_some() { 0 } else { look::written(&volumes.data(volume)) }
 }

@@ -77,7 +77,6 @@ pub fn note(container: &Container<'_>, action: &str, more: &[(&str, String)]) {
 }
 
 /// Something happened to a thing of another kind (`volume`, `image`, `network`), known by its name.
-#[allow(dead_code)] // for those other things, once there are any
 pub fn note_other(state: &State, kind: &str, name: &str, action: &str, more: &[(&str, String)]) {
     let attributes = more.iter().map(|(key, value)| ((*key).to_string(), value.clone())).collect();
     let _ = append(state, &Event::new(kind, action, Actor { id: name.into(), attributes }));

@@ -56,7 +56,7 @@ pub fn launch(container: &Container<'_>, client: Option<OwnedFd>) -> Result<()> 
         return Err(Error::new(format!("container {} is running", container.record.name)));
     }
     container.provide_volumes()?;
-    container.note(|h| h.stopped = false)?;
+    container.note(|h| (h.stopped, h.halted) = (false, false))?;
     let (report, reported) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| Error::call("pipe2(O_CLOEXEC)", e))?;
     let keep = [reported].into_iter().chain(client).collect();
     sys::background::run(c"boxwright-monitor", keep, |mut kept| {
@@ -82,6 +82,7 @@ fn go(container: &Container<'_>, client: Option<OwnedFd>, report: Option<&OwnedF
     let started = times::now();
     container.note(|h| {
         (h.started, h.finished, h.exit_code, h.oom_killed) = (started, 0, None, false);
+        h.boot = crate::state::boot_id();
         h.error.clear();
     })?;
     let (id, state) = (container.record.short(), container.state());

@@ -250,6 +250,7 @@ impl Container<'_> {
         }
         let Ok(_locked) = self.lock() else { return };
         journal::sweep_one(self.state(), self.record.short());
+        super::attach::forget(self.state(), self.record.short());
         let history = self.history();
         if history.started > history.finished && journal::alive(self.state(), self.record.short()).is_none() {
             let _ = self.note(|h| {

@@ -89,12 +89,50 @@ pub fn stop(container: &Container<'_>, time: Option<u64>) -> Result<()> {
     stop_with(container, time, None)
 }
 
+/// The same for all that run, at once, because the machine shuts down: after that they come back by their policies.
+/// Returns how many did not end.
+///
+/// # Errors
+/// EAGAIN at a limit on processes.
+pub fn halt_all(store: Store<'_>) -> Result<usize> {
+    let mut at_work = Vec::new();
+    for container in store.all()? {
+        if !matches!(container.now(), Now::Running { .. } | Now::Restarting { .. }) {
+            continue;
+        }
+        // Each may take its ten seconds, and systemd does not wait for ever.
+        match process::fork()? {
+            Some(pid) => at_work.push(pid),
+            None => {
+                let ended = container
+                    .lock()
+                    .and_then(|_locked| container.note(|h| h.halted = true))
+                    .and_then(|()| end(&container, None, None));
+                if let Err(e) = &ended {
+                    eprint!("{}", crate::ui::error(&e.to_string()));
+                }
+                process::exit_now(i32::from(ended.is_err()));
+            }
+        }
+    }
+    let mut failed = 0;
+    for pid in at_work {
+        failed += usize::from(process::wait(pid)? != process::End::Code(0));
+    }
+    Ok(failed)
+}
+
 fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
-    let record = &container.record;
     {
         let _locked = container.lock()?;
         container.note(|h| h.stopped = true)?;
     }
+    end(container, time, signal)
+}
+
+/// Ends what its history says is to stay so.
+fn end(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
+    let record = &container.record;
     let made = match container.now() {
         Now::Running { made, paused, .. } => {
             if paused {

@@ -588,16 +588,28 @@ fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     if !on(matches, "force") && !super::agreed("All containers that do not run", "container prune")? {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut freed = 0;
-    for container in settled(store)? {
-        if matches!(container.now(), Now::Created | Now::Exited) {
-            let size = written(&container.dir().join("upper"));
-            let _locked = container.lock()?;
-            container.remove(false)?;
-            freed += size;
-            ui::print(&format!("{}\n", container.record.id));
-        }
-    }
+    let (removed, freed) = remove_ended(store, |_| true)?;
+    removed.iter().for_each(|id| ui::print(&format!("{id}\n")));
     ui::print(&format!("Total reclaimed space: {}\n", human_bytes(freed)));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes those that do not run and that are `chosen`. Returns their ids, and how many bytes they had written.
+///
+/// # Errors
+/// As [`Container::remove`].
+pub fn remove_ended(store: Store<'_>, chosen: impl Fn(&Container<'_>) -> bool) -> Result<(Vec<String>, u64)> {
+    let (mut removed, mut freed) = (Vec::new(), 0);
+    let ended = |container: &Container<'_>| matches!(container.now(), Now::Created | Now::Exited);
+    for container in settled(store)?.into_iter().filter(|c| ended(c) && chosen(c)) {
+        let size = written(&container.dir().join("upper"));
+        // Somebody may have removed or started it meanwhile.
+        let Ok(_locked) = container.lock() else { continue };
+        if ended(&container) {
+            container.remove(false)?;
+            freed += size;
+            removed.push(container.record.id.clone());
+        }
+    }
+    Ok((removed, freed))
 }

@@ -89,7 +89,7 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
         if watch.pause(begun.elapsed()) {
             // Whoever stops it has this lock while they say so: either we see it, or they see it running.
             let _locked = container.lock()?;
-            if !container.history().stopped {
+            if !container.history().rests() {
                 let _ = container.note(|h| h.restarts += 1);
                 // The next start takes the journal anew.
                 drop(journal);
@@ -270,7 +270,7 @@ impl Watch<'_> {
     /// Shall it be started again?
     fn policy(&self, policy: Restart, code: i32) -> bool {
         let history = self.container.history();
-        if history.stopped || self.stop {
+        if history.rests() || self.stop {
             return false;
         }
         match policy {
@@ -290,7 +290,7 @@ impl Watch<'_> {
         while !self.stop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return !self.container.history().stopped;
+                return !self.container.history().rests();
             }
             let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
             fds.extend(self.clients.iter().map(|c| PollFd::new(c.socket.as_fd(), PollFlags::POLLIN)));
