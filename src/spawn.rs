@@ -328,6 +328,15 @@ pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
             id.to_string(),
         ),
     };
+    start_in(job, journal, id)
+}
+
+/// The same, with a journal that this process has already: of a container that is started again. Nobody shall see it
+/// unlocked in between, and take it for dead.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_in<'a>(job: &Job<'a>, journal: Journal, id: String) -> Result<Running<'a>> {
     let made = Made { id, kept: job.id.is_some(), rm: job.rm, ..Made::default() };
     start_with(job, journal, made)
 }

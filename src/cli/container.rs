@@ -5,6 +5,7 @@ mod cp;
 pub(super) mod end;
 mod events;
 mod exec;
+mod logs;
 pub(super) mod look;
 mod start;
 mod usage;
@@ -20,7 +21,7 @@ pub use start::{is_kept, run, run_alone};
 
 /// Their command lines.
 pub fn commands() -> Vec<Command> {
-    let own = vec![exec::command()];
+    let own = vec![exec::command(), logs::command()];
     [start::commands(), own, end::commands(), look::commands(), usage::commands(), events::commands(), cp::commands()]
         .concat()
 }
@@ -40,6 +41,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, state: &State) -> Option<Resul
         .or_else(|| usage::dispatch(name, matches, store))
         .or_else(|| events::dispatch(name, matches, store))
         .or_else(|| cp::dispatch(name, matches, store))
+        .or_else(|| (name == "logs").then(|| logs::run(matches, store)))
 }
 
 /// The flags of `full-run` and `create` that are about the container's life.
