@@ -150,11 +150,11 @@ fn zsh(script: &str) -> String {
 
 fn fish(takers: &[Taker]) -> String {
     let line = |t: &Taker, name: &String| {
-        let (files, sed) = if name == "cp" { ("", " | string replace -r '$' ':'") } else { ("-f ", "") };
+        let (files, sed) = if name == "cp" { ("", " | string replace -r '\\$' ':'") } else { ("-f ", "") };
         let first = if t.many { String::new() } else { "; and not __fish_boxwright_has_container".into() };
         format!(
             "complete -c boxwright -n \"__fish_boxwright_using_subcommand {name}{first}\" {files}-a \"(boxwright {}{sed})\"\n",
-            NAMES.replace('$', "\\$")
+            NAMES
         )
     };
     let lines: String = takers.iter().flat_map(|t| t.names.iter().map(move |name| line(t, name))).collect();
