@@ -19,7 +19,7 @@ pub use disk::disk_behind;
 pub use end::{freeze, is_frozen, kill_all, pids, remove};
 pub use facts::facts;
 pub use layout::{Controller, Layout};
-pub use place::{Plan, available, everywhere, plan, wanted};
+pub use place::{Extent, Plan, available, everywhere, plan, wanted};
 
 use crate::error::{Error, Result};
 use crate::spec::Spec;
@@ -89,11 +89,37 @@ impl Cgroup {
         Ok(Cgroup { unified, legacy })
     }
 
+    /// The same, for a process that is to join it.
+    ///
+    /// # Errors
+    /// ENOENT when it is gone; EACCES.
+    pub fn to_join(dirs: &[PathBuf]) -> Result<Cgroup> {
+        let mut cgroup = Cgroup::of(dirs)?;
+        for (dir, tasks) in &mut cgroup.legacy {
+            *tasks = Some(fs::open(&dir.join("tasks"), OFlag::O_WRONLY, 0)?);
+        }
+        Ok(cgroup)
+    }
+
     /// v1 takes no limit on memory above that on memory and swap, and none of the second below the first. Without the
     /// second, the first can be set to anything.
     pub fn free_swap(&self) {
         if let Some(Home::V1(dir)) = self.home(Controller::Memory) {
             let _ = write(dir, "memory.memsw.limit_in_bytes", "-1");
+        }
+    }
+
+    /// Turns on what a running container was started without: on v2 a controller may come at any time. (On v1 it is in
+    /// the trees that it may need from its start on.) Returns what the user should know.
+    ///
+    /// # Errors
+    /// EACCES, EBUSY.
+    pub fn turn_on(&self, controllers: &[Controller]) -> Result<Vec<String>> {
+        let missing = controllers.iter().filter(|c| self.home(**c).is_none());
+        let missing: Vec<&str> = missing.filter_map(|c| c.v2()).collect();
+        match &self.unified {
+            Some((group, _)) if !missing.is_empty() => v2::turn_on(group, &missing),
+            _ => Ok(vec![]),
         }
     }
 

@@ -2,6 +2,7 @@
 //! Only the subcommand that is called is built (clap's `defer`), because building all of them costs more than a
 //! namespace.
 
+mod completion;
 mod container;
 mod draw;
 pub mod flags;
@@ -9,7 +10,9 @@ mod lab;
 mod list;
 mod run;
 mod stage;
+mod system;
 mod template;
+mod volume;
 
 use crate::error::{Error, Result, code};
 use crate::primitive::LIST;
@@ -48,6 +51,10 @@ fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCod
         "draw" => draw::run(sub, &state()?),
         "lab" => lab::run(sub, &state()?),
         "full-run" => run::run(sub, &state()?),
+        "volume" => volume::run(sub, &state()?),
+        "completion" => completion::completion(sub),
+        "man" => completion::man(sub),
+        "system" => system::run(sub, &state()?),
         other => {
             let state = state()?;
             container::dispatch(other, sub, &state).unwrap_or_else(|| stage::run(other, sub, &state))
@@ -94,7 +101,12 @@ pub fn command() -> Command {
     for primitive in &LIST[..LIST.len() - 1] {
         all = all.subcommand(stage::command(*primitive));
     }
-    all.subcommand(run::command()).subcommands(container::commands()).subcommand(lab::command())
+    all.subcommand(run::command())
+        .subcommands(container::commands())
+        .subcommand(volume::command())
+        .subcommand(system::command())
+        .subcommands(completion::commands())
+        .subcommand(lab::command())
 }
 
 fn format_flag(values: &'static [&'static str]) -> Arg {

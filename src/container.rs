@@ -3,6 +3,9 @@
 //! and whether it runs is a question to the kernel: does the process live that holds its journal's lock?
 
 pub mod attach;
+pub mod copy;
+pub mod events;
+pub mod exec;
 pub mod log;
 pub mod monitor;
 pub mod names;
@@ -42,6 +45,9 @@ pub struct Record {
     /// Remove it when it ends.
     #[serde(default)]
     pub rm: bool,
+    /// The volumes that it has.
+    #[serde(default)]
+    pub volumes: Vec<crate::volume::Use>,
     /// What becomes of its output.
     #[serde(default)]
     pub log: log::Options,
@@ -90,6 +96,17 @@ pub struct History {
     pub restarter: Option<Process>,
     /// Somebody asked it to stop: no policy starts it again.
     pub stopped: bool,
+    /// It was stopped because the machine shuts down (`system stop-all`): no policy starts it again before the next boot.
+    pub halted: bool,
+    /// The boot in which it was started last (proc_sys_kernel(5), random/boot_id).
+    pub boot: String,
+}
+
+impl History {
+    /// Is it to stay as it is, whatever its policy says?
+    pub fn rests(&self) -> bool {
+        self.stopped || self.halted
+    }
 }
 
 impl History {

@@ -7,6 +7,7 @@
 //! the first that the parent is dead, and by the second that no half-made child is still at work: such a one finds
 //! its socket closed when it next asks, and ends.
 
+use crate::container::store::Store;
 use crate::error::{Error, Result};
 use crate::primitive::LIST;
 use crate::state::{State, make_private};
@@ -59,8 +60,17 @@ pub struct Made {
     /// Does the directory stay when the container has ended?
     #[serde(default)]
     pub kept: bool,
+    /// Are only its files held open (`cp` of a container that does not run), with no command?
+    #[serde(default)]
+    pub only_files: bool,
+    /// `--rm`: does its record go when it has ended, with its directory and the volumes that have no name?
+    #[serde(default)]
+    pub rm: bool,
     /// Its place in the network.
     pub net: Option<crate::net::Lease>,
+    /// Is it whole, so that others may join it? Before that, its first process may still have the host's root.
+    #[serde(default)]
+    pub complete: bool,
 }
 
 /// The open, locked journal of one container.
@@ -212,7 +222,7 @@ pub fn sweep_one(state: &State, id: &str) -> bool {
     // An empty journal: its start had made nothing yet.
     let made = text.lines().next().and_then(|line| serde_json::from_str::<Made>(line).ok());
     if let Some(made) = made
-        && let Err(e) = undo_all(&made).or_else(|_| again(&made))
+        && let Err(e) = take_back(state, &made).or_else(|_| again(state, &made))
     {
         eprintln!("boxwright: {} is dead, but not all it left could be cleaned: {e}", made.id);
         return false;
@@ -222,9 +232,18 @@ pub fn sweep_one(state: &State, id: &str) -> bool {
 }
 
 /// What a dying process was in the middle of (a mount whose work directory the kernel still fills) is soon over.
-fn again(made: &Made) -> Result<()> {
+fn again(state: &State, made: &Made) -> Result<()> {
     std::thread::sleep(Duration::from_millis(100));
-    undo_all(made)
+    take_back(state, made)
+}
+
+/// Everything: what [`undo_all`] takes back and, with `--rm`, what was kept of the container until now.
+///
+/// # Errors
+/// As [`undo_all`].
+pub fn take_back(state: &State, made: &Made) -> Result<()> {
+    undo_all(made)?;
+    if made.rm { Store::new(state).discard(&made.id) } else { Ok(()) }
 }
 
 /// Takes the record lock: "the process that wrote this journal lives". Fails while another one has it.

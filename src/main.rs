@@ -26,6 +26,7 @@ mod state; // where state is kept
 #[allow(unsafe_code)] // the only place: each block says why it is sound
 mod sys; // the kernel, one call per function
 mod ui; // colours, widths, tables
+mod volume; // directories with names
 mod wire; // parent and child, talking
 
 use std::process::ExitCode;

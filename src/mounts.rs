@@ -12,7 +12,7 @@ mod volume;
 
 pub use options::{Options, options};
 pub use place::{Kind, ordinary_directory, target};
-pub use volume::{parse_mount, parse_tmpfs, parse_volume};
+pub use volume::{Volume, parse_mount, parse_tmpfs, parse_volume};
 
 use crate::error::{Error, Result};
 use crate::sys;

@@ -148,7 +148,18 @@ pub fn connect(lease: &Lease, pid: Pid, inside: OwnedFd) -> Result<()> {
         Some(index) => index,
         None => bridge::find(&mut socket, &lease.bridge)?.unwrap_or(0),
     };
-    plug_in(&mut socket, lease, index, pid)?;
+    match plug_in(&mut socket, lease, index, pid) {
+        // A container that was started before: the kernel takes a dead network namespace apart in its own time, and the
+        // cable of the last run is still there. Nobody but this container, whose journal we have, has one of that name.
+        Err(e) if e.is(nix::errno::Errno::EEXIST) => {
+            let mut batch = Batch::default();
+            link::delete(&mut batch, &lease.port);
+            // It may have gone by itself just now.
+            let _ = socket.run(batch);
+            plug_in(&mut socket, lease, index, pid)?;
+        }
+        plugged => plugged?,
+    }
     configure(inside, lease)
 }
 

@@ -101,6 +101,16 @@ pub trait Primitive: Sync {
     fn inside(&self, _: &mut Guest) -> Result<()> {
         Ok(())
     }
+    /// For a command that comes later (`exec`), in the process that will be its parent: joins what only children are born
+    /// into, and does what only the host's /proc can be trusted with.
+    fn approach(&self, _: &mut Guest) -> Result<()> {
+        Ok(())
+    }
+    /// For a command that comes later, in its own process: joins what `inside` has made for the container, or does to
+    /// this process what `inside` did to the container's first one.
+    fn join(&self, _: &mut Guest) -> Result<()> {
+        Ok(())
+    }
     /// In whoever finds the container ended: takes back what `prepare` and `outside` left on the machine, as the
     /// journal tells. Must be harmless when there is nothing, and when half of it is gone.
     fn undo(&self, _: &crate::journal::Made) -> Result<()> {

@@ -21,13 +21,21 @@ const DEEP: usize = 64;
 /// # Errors
 /// EACCES and EPERM for what belongs to other users, EROFS, EBUSY for a mount point.
 pub fn remove_tree(dir: &Path) -> Result<()> {
+    remove_tree_at(AT_FDCWD, dir)
+}
+
+/// As [`remove_tree`], relative to a directory.
+///
+/// # Errors
+/// As [`remove_tree`].
+pub fn remove_tree_at(at: BorrowedFd<'_>, dir: &Path) -> Result<()> {
     let failed = |e| Error::call(format!("unlinkat({})", dir.display()), e);
     let name = CString::new(dir.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
     let mut moved = 0;
     loop {
         let before = moved;
         let mut remover = Remover { top: None, moved: &mut moved };
-        match remover.remove(AT_FDCWD, &name) {
+        match remover.remove(at, &name) {
             // What was moved up is still there.
             Err(Errno::ENOTEMPTY) if moved > before => {}
             other => return other.map_err(failed),
@@ -88,7 +96,10 @@ fn open(at: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
 }
 
 /// All names at once: what readdir(3) finds in a directory that shrinks meanwhile is not defined.
-fn names(directory: &mut Dir) -> nix::Result<Vec<CString>> {
+///
+/// # Errors
+/// As getdents64(2).
+pub fn names(directory: &mut Dir) -> nix::Result<Vec<CString>> {
     let all = directory.iter().map(|entry| entry.map(|e| e.file_name().to_owned()));
     let names = all.collect::<nix::Result<Vec<_>>>()?;
     Ok(names.into_iter().filter(|n| n.as_c_str() != c"." && n.as_c_str() != c"..").collect())

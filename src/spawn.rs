@@ -3,6 +3,8 @@
 //! command waits for two things: that its number is in the journal, so that no command ever runs which the next
 //! boxwright could not find (the parent said so long ago, so this costs nothing); and for what the parent still has to do.
 
+pub mod join;
+
 use crate::command::stdio::Streams;
 use crate::command::users::{self, User};
 use crate::error::{Error, Result};
@@ -15,7 +17,6 @@ use crate::sys::{self, process::Fork, trace};
 use crate::wire::{FromGuest, FromHost, Wire};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 use std::cell::{Cell, RefCell};
@@ -94,6 +95,8 @@ pub struct Guest<'a> {
     awaited: bool,
     /// Does somebody look on, step by step?
     watched: bool,
+    /// For a command that comes later: the container that it joins.
+    door: Option<join::Door>,
 }
 
 impl Guest<'_> {
@@ -259,6 +262,8 @@ pub struct Job<'a> {
     pub state: &'a State,
     /// The id of a container that is kept, with its directory, when it has ended; else it gets a new one.
     pub id: Option<&'a str>,
+    /// `--rm`: does such a container's record go with its end?
+    pub rm: bool,
     /// The primitives, in the order of the list.
     pub prefix: Vec<&'static dyn Primitive>,
     /// What the command's standard streams are to be ([`crate::command::stdio::Stdio::prepare`]).
@@ -305,7 +310,7 @@ impl Running<'_> {
 }
 
 fn finish(host: Host<'_>) -> Result<()> {
-    crate::journal::undo_all(&host.made)?;
+    crate::journal::take_back(host.state, &host.made)?;
     host.journal.remove();
     Ok(())
 }
@@ -332,7 +337,15 @@ pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
 /// # Errors
 /// As [`start`].
 pub fn start_in<'a>(job: &Job<'a>, journal: Journal, id: String) -> Result<Running<'a>> {
-    let made = Made { id, kept: job.id.is_some(), ..Made::default() };
+    let made = Made { id, kept: job.id.is_some(), rm: job.rm, ..Made::default() };
+    start_with(job, journal, made)
+}
+
+/// The same, where the journal is there already, because more had to be made before the start.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with<'a>(job: &Job<'a>, journal: Journal, made: Made) -> Result<Running<'a>> {
     let mut host = Host {
         spec: job.spec,
         state: job.state,
@@ -446,7 +459,7 @@ fn serve(
     let mut before = before.unwrap_or_default();
     let (mut current, mut ready, mut terminal) = (0, false, None);
     loop {
-        wait_for_frame(job, wire)?;
+        wire.wait(job.interrupt)?;
         let Some((frame, fd)) = wire.receive_with::<FromGuest>()? else {
             // End of file: execve has closed the child's end, or the child is dead.
             if ready {
@@ -492,6 +505,9 @@ fn serve(
                     watcher.borrow_mut().ready(pid, &host.notes);
                 }
                 ready = true;
+                if host.made.kept {
+                    host.journal(|made| made.complete = true)?;
+                }
                 if wait {
                     wire.send(&FromHost::Go)?;
                 }
@@ -509,24 +525,6 @@ fn last_words(wire: &Wire) -> Option<Error> {
         }
     }
     None
-}
-
-/// Waits until the child says something; Ctrl-C ends a set-up as it ends any program.
-fn wait_for_frame(job: &Job<'_>, wire: &Wire) -> Result<()> {
-    let Some(interrupt) = job.interrupt else { return Ok(()) };
-    loop {
-        let mut fds = [PollFd::new(wire.as_fd(), PollFlags::POLLIN), PollFd::new(interrupt, PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(e) => return Err(Error::call("poll(the set-up)", e)),
-        }
-        if fds[0].any().unwrap_or(false) {
-            return Ok(());
-        }
-        if let Some(signal) = sys::process::pending_stop(interrupt) {
-            return Err(Error::new("interrupted").exit(128 + signal as u8));
-        }
-    }
 }
 
 fn died(pid: Pid) -> Error {
@@ -563,6 +561,7 @@ fn guest(job: &Job<'_>, host: &Host<'_>, wire: Wire) -> ! {
         known: Cell::new(false),
         awaited: false,
         watched: job.watcher.is_some(),
+        door: None,
     };
     if job.watcher.is_some() {
         let wire = Rc::clone(&wire);

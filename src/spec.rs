@@ -23,6 +23,8 @@ pub struct Spec {
     /// Is the container's root a stranger to whoever owns its layers and directories (root gave it a range of ids)? Then
     /// it sees them through id-mapped mounts.
     pub shifted: bool,
+    /// Which of its mounts show volumes of ours.
+    pub volumes: Vec<Volume>,
     /// How it is wired.
     pub network: Network,
     /// Which system calls it may make.
@@ -37,6 +39,17 @@ pub struct Spec {
     pub volatile: bool,
     /// A session of its own (full-run), or the caller's, with its terminal (a stage's COMMAND)?
     pub own_session: bool,
+}
+
+/// A mount that shows a volume of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The mount's destination.
+    pub destination: PathBuf,
+    /// The volume's own directory; its files are in `_data` there.
+    pub home: PathBuf,
+    /// Is it filled, on its first use, with what the root filesystem has there?
+    pub copy: bool,
 }
 
 /// Where the root filesystem comes from.

@@ -65,6 +65,11 @@ impl State {
     }
 }
 
+/// This boot's name: another one after every reboot.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string()
+}
+
 /// Makes a directory and its parents, private to this user (mode 700): what is in them is nobody else's business.
 ///
 /// # Errors

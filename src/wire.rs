@@ -5,6 +5,7 @@
 use crate::error::{Error, Result};
 use crate::observe::Snapshot;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
 };
@@ -67,6 +68,27 @@ impl Wire {
         let (a, b) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
             .map_err(|e| Error::call("socketpair(AF_UNIX, SOCK_STREAM)", e))?;
         Ok((Wire(a), Wire(b)))
+    }
+
+    /// Waits until the other side says something; Ctrl-C ends a set-up as it ends any program.
+    ///
+    /// # Errors
+    /// A signal that asks us to end was there first: exit code 128 and its number.
+    pub fn wait(&self, interrupt: Option<BorrowedFd<'_>>) -> Result<()> {
+        let Some(interrupt) = interrupt else { return Ok(()) };
+        loop {
+            let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN), PollFd::new(interrupt, PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(e) => return Err(Error::call("poll(the set-up)", e)),
+            }
+            if fds[0].any().unwrap_or(false) {
+                return Ok(());
+            }
+            if let Some(signal) = crate::sys::process::pending_stop(interrupt) {
+                return Err(Error::new("interrupted").exit(128 + signal as u8));
+            }
+        }
     }
 
     /// Sends one frame.
@@ -143,6 +165,12 @@ impl Wire {
             }
         }
         Ok(true)
+    }
+}
+
+impl From<OwnedFd> for Wire {
+    fn from(socket: OwnedFd) -> Wire {
+        Wire(socket)
     }
 }
 

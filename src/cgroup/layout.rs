@@ -90,6 +90,13 @@ pub struct Seat {
     pub own: PathBuf,
 }
 
+impl Seat {
+    /// Is this v1's tree of that controller?
+    pub fn has(&self, controller: &str) -> bool {
+        self.tree.controllers.iter().any(|c| c == controller)
+    }
+}
+
 /// Where one process sits in all trees.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {

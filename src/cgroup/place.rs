@@ -34,6 +34,8 @@ pub struct Unified {
     pub group: PathBuf,
     /// The controllers that it needs.
     pub controllers: Vec<&'static str>,
+    /// Those that it is counted by, if they can be had for nothing.
+    pub counted: Vec<&'static str>,
 }
 
 /// A directory of the v2 tree in which we may make cgroups.
@@ -44,6 +46,13 @@ pub struct Base {
     /// It has processes (ours) in it, so it cannot pass controllers on before they have moved to a child of it: "no
     /// internal processes" (cgroups(7)). The real root is exempt.
     pub crowded: bool,
+}
+
+impl Base {
+    /// One that a container is below already.
+    pub fn at(dir: &Path) -> Base {
+        Base { dir: dir.to_path_buf(), crowded: is_crowded(dir) }
+    }
 }
 
 /// The controllers that this container's limits need.
@@ -60,13 +69,30 @@ pub fn wanted(spec: &Spec) -> Vec<Controller> {
     all
 }
 
+/// How many of the trees a container gets a cgroup in, beyond those that its limits need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// No more.
+    Limits,
+    /// Those that count, too: a container that is kept is looked at (`stats`) and may be limited later (`update`).
+    Counted,
+    /// Every one of v1's.
+    Everywhere,
+}
+
+/// What `stats` shows and `update` changes. On v1 a process enters a tree at its start or at the price of a search for
+/// all that it has started; v2 can turn a controller on at any time, so there only what counts is turned on.
+const COUNTED: [Controller; 5] =
+    [Controller::Cpu, Controller::Cpuset, Controller::Memory, Controller::Pids, Controller::Io];
+const COUNTED_V2: [&str; 3] = ["memory", "pids", "io"];
+
 /// Must the container have a cgroup of its own in every v1 tree? When it may mount them itself: where it has none, it
 /// would see the tree from the top, and the top has release_agent, a program that the kernel runs as the host's root.
 pub fn everywhere(spec: &Spec) -> bool {
     !spec.userns() && spec.bounding().has(crate::caps::SYS_ADMIN)
 }
 
-/// Decides which cgroups to make; in all v1 trees if it is to be `everywhere`.
+/// Decides which cgroups to make.
 ///
 /// As few as will do, because each v1 tree costs 70 to 100 µs: a tree is joined for a limit that is asked for; and one
 /// is always joined, so that the container can be counted, frozen and killed as one. That one is the v2 tree, also
@@ -75,7 +101,7 @@ pub fn everywhere(spec: &Spec) -> bool {
 ///
 /// # Errors
 /// When there is no place at all.
-pub fn plan(id: &str, wanted: &[Controller], everywhere: bool) -> Result<Plan, Lack> {
+pub fn plan(id: &str, wanted: &[Controller], extent: Extent) -> Result<Plan, Lack> {
     let layout = Layout::ours();
     let name = format!("boxwright-{id}");
     let base = layout.unified.as_ref().and_then(base);
@@ -90,11 +116,17 @@ pub fn plan(id: &str, wanted: &[Controller], everywhere: bool) -> Result<Plan, L
         }
     };
     wanted.iter().for_each(|&c| join(c));
+    if extent != Extent::Limits {
+        COUNTED.iter().for_each(|&c| join(c));
+    }
     if base.is_none() {
         join(Controller::Freezer);
     }
-    if everywhere {
-        for seat in layout.legacy.iter().filter(|seat| writable(&seat.own)) {
+    // v2's tree counts CPU time by itself, also where the controller is v1's; without that tree there is cpuacct.
+    let counts = |seat: &Seat| extent != Extent::Limits && base.is_none() && seat.has("cpuacct");
+    let all = |seat: &Seat| extent == Extent::Everywhere || counts(seat);
+    if extent != Extent::Limits {
+        for seat in layout.legacy.iter().filter(|seat| all(seat) && writable(&seat.own)) {
             let group = seat.own.join(&name);
             if !legacy.contains(&group) {
                 legacy.push(group);
@@ -104,6 +136,12 @@ pub fn plan(id: &str, wanted: &[Controller], everywhere: bool) -> Result<Plan, L
     let unified = base.map(|base| Unified {
         group: base.dir.join(SLICE).join(&name),
         controllers: wanted.iter().filter_map(|c| c.v2()).filter(|c| has(&base.dir, c)).collect(),
+        // For a limit processes may have to move out of the way, but not for a number to look at.
+        counted: match extent {
+            Extent::Limits => vec![],
+            _ if base.crowded => vec![],
+            _ => COUNTED_V2.into_iter().filter(|c| has(&base.dir, c)).collect(),
+        },
         base,
     });
     if unified.is_none() && legacy.is_empty() {

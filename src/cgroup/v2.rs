@@ -37,9 +37,31 @@ fn try_make(plan: &Unified, slice: &Path) -> Result<()> {
         _ => {}
     }
     pass_on(slice, &plan.controllers)?;
+    for controller in &plan.counted {
+        // What cannot be had is not counted.
+        let _ = pass_on(&plan.base.dir, &[controller]).and_then(|()| pass_on(slice, &[controller]));
+    }
     fs::mkdir(&plan.group, 0o755).map_err(|e| {
         e.explain(Errno::EAGAIN, "a limit on the number of cgroups is reached", "cat cgroup.max.descendants above it")
     })
+}
+
+/// Turns controllers on for a container that runs, in what is above it. Returns what the user should know.
+///
+/// # Errors
+/// EACCES, EBUSY; a controller that is not delegated to us.
+pub fn turn_on(group: &Path, controllers: &[&str]) -> Result<Vec<String>> {
+    let (Some(slice), Some(top)) = (group.parent(), group.parent().and_then(Path::parent)) else { return Ok(vec![]) };
+    let have = words(&top.join("cgroup.controllers"));
+    let controllers: Vec<&str> = controllers.iter().copied().filter(|c| have.iter().any(|h| h == c)).collect();
+    let mut notes = Vec::new();
+    let base = Base::at(top);
+    if base.crowded && !controllers.is_empty() {
+        notes.push(evacuate(&base)?);
+    }
+    pass_on(top, &controllers)?;
+    pass_on(slice, &controllers)?;
+    Ok(notes)
 }
 
 /// Gives the children of a cgroup these controllers. Only what is missing is written, because every write waits until

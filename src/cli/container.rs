@@ -1,9 +1,12 @@
 //! The commands about containers that are kept: creating and starting them, looking at them, ending them, removing them.
 //! Names, flags, columns and exit codes are docker's.
 
-mod end;
+mod cp;
+pub(super) mod end;
+mod events;
+mod exec;
 mod logs;
-mod look;
+pub(super) mod look;
 mod start;
 mod usage;
 
@@ -14,11 +17,13 @@ use crate::state::State;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::process::ExitCode;
 
-pub use start::{is_kept, run};
+pub use start::{is_kept, run, run_alone};
 
 /// Their command lines.
 pub fn commands() -> Vec<Command> {
-    [start::commands(), end::commands(), look::commands(), vec![logs::command()], usage::commands()].concat()
+    let own = vec![exec::command(), logs::command()];
+    [start::commands(), own, end::commands(), look::commands(), usage::commands(), events::commands(), cp::commands()]
+        .concat()
 }
 
 /// Runs one of them; none if it is not one of them.
@@ -27,10 +32,15 @@ pub fn commands() -> Vec<Command> {
 /// 125 and what it says.
 pub fn dispatch(name: &str, matches: &ArgMatches, state: &State) -> Option<Result<ExitCode>> {
     let store = Store::new(state);
+    if name == "exec" {
+        return Some(exec::run(matches, store));
+    }
     start::dispatch(name, matches, store)
         .or_else(|| end::dispatch(name, matches, store))
         .or_else(|| look::dispatch(name, matches, store))
         .or_else(|| usage::dispatch(name, matches, store))
+        .or_else(|| events::dispatch(name, matches, store))
+        .or_else(|| cp::dispatch(name, matches, store))
         .or_else(|| (name == "logs").then(|| logs::run(matches, store)))
 }
 
@@ -52,34 +62,34 @@ fn one_container() -> Arg {
     Arg::new("containers").value_name("CONTAINER").required(true).help("Name, id, or the beginning of an id")
 }
 
-fn words<'a>(matches: &'a ArgMatches, name: &str) -> Vec<&'a str> {
+pub(super) fn words<'a>(matches: &'a ArgMatches, name: &str) -> Vec<&'a str> {
     let words = matches.try_get_many::<String>(name).ok().flatten();
     words.map(|w| w.map(String::as_str).collect()).unwrap_or_default()
 }
 
-fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
+pub(super) fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
     matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
 }
 
-fn on(matches: &ArgMatches, name: &str) -> bool {
+pub(super) fn on(matches: &ArgMatches, name: &str) -> bool {
     matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
 }
 
-fn value(name: &'static str, short: Option<char>, of: &'static str, help: &'static str) -> Arg {
+pub(super) fn value(name: &'static str, short: Option<char>, of: &'static str, help: &'static str) -> Arg {
     let arg = Arg::new(name).long(name).value_name(of).help(help);
     short.map_or(arg.clone(), |short| arg.short(short))
 }
 
-fn flag(name: &'static str, short: Option<char>, help: &'static str) -> Arg {
+pub(super) fn flag(name: &'static str, short: Option<char>, help: &'static str) -> Arg {
     let arg = Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     short.map_or(arg.clone(), |short| arg.short(short))
 }
 
-fn format_flag() -> Arg {
+pub(super) fn format_flag() -> Arg {
     value("format", None, "FORMAT", "table, json, or a template: {{.Names}} {{json .Labels}}")
 }
 
-fn format(matches: &ArgMatches) -> Result<template::Format> {
+pub(super) fn format(matches: &ArgMatches) -> Result<template::Format> {
     template::parse(word(matches, "format").unwrap_or_default())
 }
 
@@ -94,9 +104,14 @@ fn find<'a>(store: Store<'a>, word: &str) -> Result<Container<'a>> {
 /// Does something with each, prints the words that it was called by, and goes on after a failure: the exit code is 1
 /// when one failed, as docker's.
 fn each(store: Store<'_>, names: &[&str], work: impl Fn(Container<'_>) -> Result<()>) -> Result<ExitCode> {
+    each_name(names, |name| find(store, name).and_then(&work))
+}
+
+/// The same, for things of any kind that have names.
+pub(super) fn each_name(names: &[&str], work: impl Fn(&str) -> Result<()>) -> Result<ExitCode> {
     let mut failed = false;
     for name in names {
-        match find(store, name).and_then(&work) {
+        match work(name) {
             Ok(()) => crate::ui::print(&format!("{name}\n")),
             Err(e) => {
                 eprint!("{}", crate::ui::error(&e.to_string()));
@@ -105,6 +120,19 @@ fn each(store: Store<'_>, names: &[&str], work: impl Fn(Container<'_>) -> Result
         }
     }
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// Asks before something is removed for good. False: they would rather not.
+pub(super) fn agreed(what: &str, command: &str) -> Result<bool> {
+    use std::io::{BufRead, IsTerminal, Write};
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::new("nobody is here to be asked").hint(format!("boxwright {command} -f")));
+    }
+    crate::ui::print(&format!("{what} will be removed. Go on? [y/N] "));
+    let _ = std::io::stdout().flush();
+    let mut answer = String::new();
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
 /// A signal by name (`TERM`, `SIGTERM`) or number.

@@ -3,7 +3,6 @@
 use super::{flags, stage};
 use crate::container::store::Store;
 use crate::error::Result;
-use crate::spec::build::Purpose;
 use crate::state::State;
 use clap::{Arg, ArgMatches, Command};
 use std::process::ExitCode;
@@ -37,11 +36,5 @@ pub fn run(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
     if super::container::is_kept(matches) {
         return super::container::run(matches, Store::new(state));
     }
-    let mut words = matches.get_many::<String>("words").map(|w| w.cloned().collect::<Vec<_>>()).unwrap_or_default();
-    let mut options = flags::options(matches);
-    if options.rootfs.is_none() && !words.is_empty() {
-        options.image = Some(words.remove(0));
-    }
-    options.command = words;
-    stage::go("full-run", matches, &options, Purpose::Run, state)
+    super::container::run_alone(matches, Store::new(state))
 }

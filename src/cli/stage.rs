@@ -5,6 +5,7 @@ use super::{flags, switch};
 use crate::command::foreground::{self, Signals};
 use crate::command::stdio::Stdio;
 use crate::error::{Error, Result};
+use crate::journal::{Journal, Made};
 use crate::primitive::{LIST, Lack, Primitive, number};
 use crate::report::{Report, Several, Trace};
 use crate::spawn::{self, Job, Watcher};
@@ -70,7 +71,10 @@ pub fn without() -> Arg {
 /// # Errors
 /// 125 with reason and remedy; the command's own exit code is no error.
 pub fn run(name: &str, matches: &ArgMatches, state: &State) -> Result<ExitCode> {
-    go(name, matches, &options(name, matches), Purpose::Stage, state)
+    must_have_proc()?;
+    crate::journal::sweep(state, crate::journal::Thorough::ForAStart);
+    let spec = build::build(&options(name, matches), Purpose::Stage, state)?;
+    attend(name, matches, &spec, Purpose::Stage, state, None)
 }
 
 /// What a stage is to be.
@@ -83,25 +87,39 @@ pub fn options(name: &str, matches: &ArgMatches) -> Options {
     options
 }
 
+/// What is made of a container before it is started, and the journal that has it.
+pub type Before<'a> = &'a dyn Fn() -> Result<(Journal, Made)>;
+
 /// Stages and full-run are the same from here on.
 ///
 /// # Errors
 /// As [`run`].
-pub fn go(name: &str, matches: &ArgMatches, options: &Options, purpose: Purpose, state: &State) -> Result<ExitCode> {
-    must_have_proc()?;
-    crate::journal::sweep(state, crate::journal::Thorough::ForAStart);
-    let spec = build::build(options, purpose, state)?;
-    let (prefix, skipped) = prefix(name, matches, &spec)?;
-    let report = wants_report(matches, purpose).then(|| report(name, matches, &spec, &prefix, skipped)).transpose()?;
+pub fn attend(
+    name: &str,
+    matches: &ArgMatches,
+    spec: &Spec,
+    purpose: Purpose,
+    state: &State,
+    before: Option<Before<'_>>,
+) -> Result<ExitCode> {
+    let (prefix, skipped) = prefix(name, matches, spec)?;
+    let report = wants_report(matches, purpose).then(|| report(name, matches, spec, &prefix, skipped)).transpose()?;
     let trace = matches.get_flag("trace").then(Trace::new);
     let watcher = (trace.is_some() || report.is_some())
         .then(|| Rc::new(RefCell::new(Several { trace, report: report.clone() })) as Rc<RefCell<dyn Watcher>>);
     let signals = Signals::block()?;
-    let stdio = Stdio::prepare(&spec)?;
+    let stdio = Stdio::prepare(spec)?;
     let interrupt = Some(signals.as_fd());
-    let job = Job { spec: &spec, state, id: None, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
+    let (streams, init) = (stdio.streams, stdio.init);
+    let job = Job { spec, state, id: None, rm: false, prefix, stdio: streams, init, interrupt, watcher };
     let proved = prove(name, matches, &job, report.as_deref())?;
-    let mut running = spawn::start(&job)?;
+    let mut running = match before {
+        None => spawn::start(&job)?,
+        Some(before) => {
+            let (journal, made) = before()?;
+            spawn::start_with(&job, journal, made)?
+        }
+    };
     if report.is_none() && !is_quiet(matches) {
         running.host.notes.iter().for_each(|note| ui::note(note));
     }

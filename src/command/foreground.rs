@@ -6,7 +6,7 @@
 //! (pid_namespaces(7)), so Ctrl-C on `sleep` does nothing; we say so, and the third such request in a row is SIGKILL.
 //! If boxwright itself is killed with SIGKILL, the next boxwright command ends the container.
 
-mod pump;
+pub mod pump;
 
 use crate::command::stdio::{self, Stdio, Streams};
 use crate::error::{Error, Result};
@@ -34,6 +34,18 @@ fn forwarded() -> impl Iterator<Item = i32> {
 }
 
 impl Signals {
+    /// Blocks those that a command's client heeds itself: the ones that ask it to end, and what its terminal tells it.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE.
+    pub fn of_a_client() -> Result<Signals> {
+        use libc::*;
+        let wanted = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH, SIGCONT];
+        let wanted: Vec<i32> = wanted.into_iter().filter(|&s| !signal::is_ignored(s)).collect();
+        signal::block(&wanted)?;
+        Ok(Signals(signal::fd(&wanted)?))
+    }
+
     /// Blocks them. The child that becomes a container inherits this, and `full-run` takes it back before exec.
     ///
     /// What our caller had us ignore (nohup, a shell's background job) stays ignored.
@@ -304,12 +316,17 @@ fn to_container(from: &OwnedFd) -> bool {
 }
 
 /// Our terminal, raw until this is dropped. (After a kill -9 of boxwright it stays so: `stty sane` mends it.)
-struct Raw {
+#[derive(Debug)]
+pub struct Raw {
     before: tty::Modes,
 }
 
 impl Raw {
-    fn make() -> Result<Raw> {
+    /// From now on.
+    ///
+    /// # Errors
+    /// ENOTTY.
+    pub fn make() -> Result<Raw> {
         let before = tty::modes(stdio::standard()[0])?;
         let raw = Raw { before };
         tty::set_modes(stdio::standard()[0], &tty::raw(&raw.before))?;
@@ -317,7 +334,7 @@ impl Raw {
     }
 
     /// A shell that had the terminal meanwhile has set its own modes.
-    fn again(&self) {
+    pub fn again(&self) {
         if tty::foreground(stdio::standard()[0]) == Some(nix::unistd::getpgrp().as_raw()) {
             let _ = tty::set_modes(stdio::standard()[0], &tty::raw(&self.before));
         }

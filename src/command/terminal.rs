@@ -23,8 +23,24 @@ pub fn inside(guest: &mut Guest) -> Result<()> {
     match guest.stdio {
         Streams::Shared { .. } => Ok(()),
         Streams::Own(numbers) => own_pipes(guest, numbers),
-        Streams::Terminal(size) => make(guest, size),
+        Streams::Terminal(size) => {
+            let root = fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+            let (master, slave) = make(guest, root.as_fd(), size)?;
+            bind_console(root.as_fd(), slave.as_fd())?;
+            guest.send_terminal(master.as_fd())
+        }
     }
+}
+
+/// The same for a command that comes later: /dev/console is the terminal of the first one, and stays it.
+///
+/// # Errors
+/// As [`inside`].
+pub fn joined(guest: &mut Guest) -> Result<()> {
+    let Streams::Terminal(size) = guest.stdio else { return inside(guest) };
+    let root = fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+    let (master, _slave) = make(guest, root.as_fd(), size)?;
+    guest.send_terminal(master.as_fd())
 }
 
 /// A program that opens /dev/stdout anew (nginx's logs, say) needs to own the pipe behind it. A pipe is nobody else's;
@@ -40,9 +56,9 @@ fn own_pipes(guest: &mut Guest, numbers: [RawFd; 3]) -> Result<()> {
     Ok(())
 }
 
-fn make(guest: &mut Guest, size: Option<tty::Size>) -> Result<()> {
-    let root = fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
-    let master = open_master(root.as_fd())?;
+/// The pair: its master, and its slave, which is the standard streams by then.
+fn make(guest: &mut Guest, root: BorrowedFd<'_>, size: Option<tty::Size>) -> Result<(OwnedFd, OwnedFd)> {
+    let master = open_master(root)?;
     tty::unlock(master.as_fd())?;
     let slave = tty::peer(master.as_fd())?;
     if let Some(size) = size {
@@ -56,8 +72,7 @@ fn make(guest: &mut Guest, size: Option<tty::Size>) -> Result<()> {
     for stream in 0..3 {
         exec::dup_to(slave.as_raw_fd(), stream)?;
     }
-    bind_console(root.as_fd(), slave.as_fd())?;
-    guest.send_terminal(master.as_fd())
+    Ok((master, slave))
 }
 
 fn open_master(root: BorrowedFd<'_>) -> Result<OwnedFd> {

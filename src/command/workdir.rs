@@ -37,6 +37,20 @@ pub fn enter(root: BorrowedFd<'_>, cwd: &Path) -> Result<()> {
     sys::process::fchdir(directory.map_err(|e| explain(e, cwd))?.as_fd()).map_err(|e| explain(e, cwd))
 }
 
+/// Enters `cwd` below `root`, for a command that comes later: docker makes none for it.
+///
+/// # Errors
+/// As [`enter`]; ENOENT.
+pub fn enter_existing(root: BorrowedFd<'_>, cwd: &Path) -> Result<()> {
+    let missing = |e: Error| {
+        let hint = "--workdir DIR names a directory of the container";
+        let e = e.explain(Errno::ENOENT, &format!("the container has no directory {}", cwd.display()), hint);
+        explain(e, cwd)
+    };
+    let directory = fs::open_in_root(root, cwd, OFlag::O_PATH | OFlag::O_DIRECTORY, 0, Links::Inside);
+    sys::process::fchdir(directory.map_err(missing)?.as_fd()).map_err(missing)
+}
+
 /// What is wrong with a working directory: docker's code for it is 126 or 127.
 fn explain(e: Error, cwd: &Path) -> Error {
     let cwd = cwd.display();

@@ -229,7 +229,7 @@ pub fn attend(socket: &OwnedFd, how: &How) -> Result<Ended> {
         tell_size(socket);
     }
     let mut outputs = [duplicate(stdout)?, duplicate(stderr)?].map(std::fs::File::from);
-    let (mut input, mut keys) = (how.input, Keys { keys: how.detach.clone(), seen: 0 });
+    let (mut input, mut keys) = (how.input, Keys::new(how.detach.clone()));
     loop {
         let mut fds =
             vec![PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(signalled.as_fd(), PollFlags::POLLIN)];
@@ -294,13 +294,20 @@ fn tell_size(socket: &OwnedFd) {
 }
 
 /// Looks for the detach keys in what is typed. What may be their beginning is held back until that is decided.
-struct Keys {
+#[derive(Debug)]
+pub struct Keys {
     keys: Vec<u8>,
     seen: usize,
 }
 
 impl Keys {
-    fn pass(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
+    /// These; with none, everything passes.
+    pub fn new(keys: Vec<u8>) -> Keys {
+        Keys { keys, seen: 0 }
+    }
+
+    /// What is to be sent on of what was typed; and were these the keys?
+    pub fn pass(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
         let mut out = Vec::new();
         for &byte in typed {
             if self.keys.is_empty() {
@@ -350,7 +357,7 @@ mod tests {
     fn detach_keys_are_seen_also_in_pieces() {
         assert_eq!(keys("ctrl-p,ctrl-q").unwrap(), [16, 17]);
         assert!(keys("ctrl-pq").is_err() && keys("ctrl-").is_err());
-        let mut held = Keys { keys: vec![16, 17], seen: 0 };
+        let mut held = Keys::new(vec![16, 17]);
         assert_eq!(held.pass(b"ab\x10"), (b"ab".to_vec(), false));
         assert_eq!(held.pass(b"c"), (b"\x10c".to_vec(), false));
         assert_eq!(held.pass(b"\x10\x10"), (b"\x10".to_vec(), false));

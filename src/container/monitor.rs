@@ -6,7 +6,7 @@
 mod watch;
 
 use super::store::{Container, Store};
-use super::{Now, attach, times};
+use super::{Now, attach, events, times};
 use crate::command::stdio::Streams;
 use crate::error::{Error, Result, code};
 use crate::journal::Journal;
@@ -58,7 +58,8 @@ pub fn launch(container: &Container<'_>, client: Option<OwnedFd>) -> Result<()> 
         let taken = Error::new(format!("container {} is running", container.record.name));
         return if client.is_none() { Ok(()) } else { Err(taken) };
     }
-    container.note(|h| (h.stopped, h.restarts, h.hasty) = (false, 0, 0))?;
+    container.provide_volumes()?;
+    container.note(|h| (h.stopped, h.halted, h.restarts, h.hasty) = (false, false, 0, 0))?;
     let (report, reported) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| Error::call("pipe2(O_CLOEXEC)", e))?;
     // The lock is the monitor's as well, until it is one: should this process be killed now, then whoever comes next
     // waits until it is decided whether the container runs.
@@ -92,6 +93,7 @@ fn go(
     let started = times::now();
     container.note(|h| {
         (h.started, h.finished, h.exit_code, h.oom_killed) = (started, 0, None, false);
+        h.boot = crate::state::boot_id();
         h.error.clear();
     })?;
     let (id, state) = (container.record.short(), container.state());
@@ -102,8 +104,17 @@ fn go(
         let listener = attach::listen(state, id)?;
         let streams = ends.streams;
         let init = ends.init.as_ref().map(AsRawFd::as_raw_fd);
-        let job =
-            Job { spec: &spec, state, id: Some(id), prefix, stdio: streams, init, interrupt: None, watcher: None };
+        let job = Job {
+            spec: &spec,
+            state,
+            id: Some(id),
+            rm: container.record.rm,
+            prefix,
+            stdio: streams,
+            init,
+            interrupt: None,
+            watcher: None,
+        };
         let running = match journal {
             Some(journal) => spawn::start_in(&job, journal, id.into()),
             None => spawn::start(&job),
@@ -142,6 +153,7 @@ fn go(
     };
     match set_up() {
         Ok(baggage) => {
+            events::note(container, "start", &[]);
             say(report, &Ok(()));
             Err(become_anew(&baggage))
         }
@@ -150,6 +162,7 @@ fn go(
             let _ = container.note(|h| {
                 (h.finished, h.exit_code, h.error) = (times::now(), Some(i32::from(e.exit)), error);
             });
+            events::note(container, "die", &[("exitCode", e.exit.to_string())]);
             attach::forget(state, id);
             Err(e)
         }

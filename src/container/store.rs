@@ -7,10 +7,11 @@
 //!
 //! Names are symbolic links to ids, in `names/`; they and the making and removing of directories are under one lock.
 
-use super::{History, Now, Record, names};
+use super::{History, Now, Record, events, names};
 use crate::error::{Error, Result};
 use crate::journal;
 use crate::state::{State, make_private};
+use crate::volume::Volumes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -89,6 +90,7 @@ impl<'a> Store<'a> {
             let _ = crate::remove::remove_tree(&dir);
             return Err(e);
         }
+        events::note(&container, "create", &[]);
         Ok(container)
     }
 
@@ -146,13 +148,36 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Removes one that was to go with its end: all that there is of it, if only a half of it was made.
+    ///
+    /// # Errors
+    /// As [`Container::remove`].
+    pub fn discard(self, id: &str) -> Result<()> {
+        match self.by_short(id) {
+            Some(container) => container.remove(true),
+            None => {
+                crate::primitive::remove_directory(&self.containers().join(id))?;
+                let _locked = self.lock()?;
+                // Its name was in the record, which is gone.
+                for link in std::fs::read_dir(self.names()).into_iter().flatten().flatten() {
+                    if std::fs::read_link(link.path()).is_ok_and(|to| to == Path::new(id)) {
+                        let _ = std::fs::remove_file(link.path());
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Directories whose making or removing was interrupted. Not while somebody is at it: who looks must not wait.
     pub fn sweep(self) {
         let Some(_locked) = try_lock(&self.state.lib.join("containers.lock")) else { return };
         for entry in std::fs::read_dir(self.containers()).into_iter().flatten().flatten() {
             let (dir, Ok(id)) = (entry.path(), entry.file_name().into_string()) else { continue };
-            // What is being started without a record (a stage) has a journal.
-            if !dir.join("container.json").exists() && journal::alive(self.state, &id).is_none() {
+            // What is being started without a record (a stage) has a journal. An empty record is that of a container of
+            // --rm after a power cut.
+            let no_record = dir.join("container.json").metadata().map_or(true, |m| m.len() == 0);
+            if no_record && journal::alive(self.state, &id).is_none() {
                 let _ = crate::primitive::remove_directory(&dir);
             }
         }
@@ -194,7 +219,7 @@ impl Container<'_> {
     /// # Errors
     /// ENOSPC.
     pub fn save(&self) -> Result<()> {
-        write(&self.dir(), "container.json", &self.record)
+        write(&self.dir(), "container.json", &self.record, !self.record.rm)
     }
 
     /// What happened to it so far.
@@ -209,12 +234,13 @@ impl Container<'_> {
     pub fn note(&self, change: impl FnOnce(&mut History)) -> Result<()> {
         let mut history = self.history();
         change(&mut history);
-        write(&self.dir(), "history.json", &history)
+        write(&self.dir(), "history.json", &history, !self.record.rm)
     }
 
     /// What is true of it now. The kernel is asked, and not only the files.
     pub fn now(&self) -> Now {
-        if let Some((made, watcher)) = journal::alive(self.state(), self.record.short()) {
+        let alive = journal::alive(self.state(), self.record.short());
+        if let Some((made, watcher)) = alive.filter(|(made, _)| !made.only_files) {
             if made.init.is_none() {
                 let history = self.history();
                 let first = history.restarts == 0 && history.finished == 0;
@@ -248,9 +274,10 @@ impl Container<'_> {
                 h.exit_code = None;
                 h.error = "monitor lost: nobody saw how it ended".into();
             });
+            events::note(self, "die", &[("exitCode", "unknown".into()), ("error", "monitor lost".into())]);
         }
         if to_go(&self.history()) {
-            let _ = self.remove();
+            let _ = self.remove(true);
         }
     }
 
@@ -282,7 +309,8 @@ impl Container<'_> {
         // A name counts only when the record has it, too: so the record decides, between the two links.
         self.store.link(&new.record)?;
         new.save()?;
-        let _ = std::fs::remove_file(self.store.names().join(old));
+        let _ = std::fs::remove_file(self.store.names().join(&old));
+        events::note(&new, "rename", &[("oldName", old)]);
         Ok(())
     }
 
@@ -293,15 +321,32 @@ impl Container<'_> {
             && !self.history().between()
         {
             // What is left after a failure is swept.
-            let _ = self.remove();
+            let _ = self.remove(true);
         }
     }
 
-    /// Removes it and all that it has written. It must have ended, and the caller must have its lock.
+    /// Makes the volumes that it has and that are not there (yet, or any more).
+    ///
+    /// # Errors
+    /// ENOSPC.
+    pub fn provide_volumes(&self) -> Result<()> {
+        if self.record.volumes.is_empty() {
+            return Ok(());
+        }
+        let volumes = Volumes::new(self.store.state);
+        volumes.provide(&volumes.lock()?, &self.record.volumes)
+    }
+
+    /// Removes it and all that it has written; with `volumes` also into those that were given no name. It must have
+    /// ended.
     ///
     /// # Errors
     /// EACCES for what belongs to users that are not ours.
-    pub fn remove(&self) -> Result<()> {
+    pub fn remove(&self, volumes: bool) -> Result<()> {
+        if volumes || self.record.rm {
+            // First, because only the record says which they are.
+            Volumes::new(self.store.state).remove_anonymous(self)?;
+        }
         let _locked = self.store.lock()?;
         let name = self.fresh().record.name;
         super::attach::forget(self.state(), self.record.short());
@@ -312,6 +357,7 @@ impl Container<'_> {
         if std::fs::read_link(&link).is_ok_and(|id| id == Path::new(self.record.short())) {
             let _ = std::fs::remove_file(&link);
         }
+        events::note(self, "destroy", &[]);
         crate::primitive::remove_directory(&self.dir())
     }
 }
@@ -321,7 +367,11 @@ fn private(dir: &Path) -> Result<()> {
         .map_err(|e| Error::io(format!("chmod({}, 0700)", dir.display()), &e))
 }
 
-fn lock(file: &Path) -> Result<Locked> {
+/// Waits for the lock of this file.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn lock(file: &Path) -> Result<Locked> {
     let open = File::options().create(true).truncate(false).write(true).open(file);
     let fail = |what: &str, e: &std::io::Error| Error::io(format!("{what}({})", file.display()), e);
     let open = open.map_err(|e| fail("open", &e))?;
@@ -335,7 +385,11 @@ fn try_lock(file: &Path) -> Option<Locked> {
     open.try_lock().ok().map(|()| Locked(open))
 }
 
-fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>> {
+/// What a file of ours says; none when it is not there or says nothing that makes sense.
+///
+/// # Errors
+/// EACCES and the like.
+pub fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(serde_json::from_str(&text).ok()),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
@@ -343,8 +397,12 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>> {
     }
 }
 
-/// Beside its place, synced, renamed: after a power cut there is the old one or the new one.
-fn write(dir: &Path, name: &str, value: &impl Serialize) -> Result<()> {
+/// Beside its place, synced, renamed: after a power cut there is the old one or the new one. What nobody asks for after
+/// one (`lasting` is false) need not be synced.
+///
+/// # Errors
+/// ENOSPC.
+pub fn write(dir: &Path, name: &str, value: &impl Serialize, lasting: bool) -> Result<()> {
     let (file, new) = (dir.join(name), dir.join(format!(".{name}.{}", std::process::id())));
     let fail = |call: &str, e: &std::io::Error| {
         let _ = std::fs::remove_file(&new);
@@ -352,7 +410,9 @@ fn write(dir: &Path, name: &str, value: &impl Serialize) -> Result<()> {
     };
     let text = serde_json::to_vec_pretty(value).map_err(|e| Error::new(format!("{name} as JSON: {e}")))?;
     let mut open = File::create(&new).map_err(|e| fail("open", &e))?;
-    open.write_all(&text).and_then(|()| open.sync_data()).map_err(|e| fail("write", &e))?;
+    open.write_all(&text)
+        .and_then(|()| if lasting { open.sync_data() } else { Ok(()) })
+        .map_err(|e| fail("write", &e))?;
     std::fs::rename(&new, &file).map_err(|e| fail("rename", &e))?;
     Ok(())
 }

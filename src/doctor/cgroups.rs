@@ -37,7 +37,7 @@ fn layout(layout: &Layout) -> Check {
 
 fn groups() -> Check {
     const NAME: &str = "cgroup delegation";
-    match cgroup::plan("probe", &[], false) {
+    match cgroup::plan("probe", &[], cgroup::Extent::Limits) {
         Ok(plan) => {
             let below: Vec<_> = plan.paths().iter().filter_map(|p| Some(p.parent()?.display().to_string())).collect();
             Check::ok(NAME, format!("groups can be made below {}", below.join(", ")))

@@ -9,6 +9,7 @@ use crate::sys;
 use crate::sys::mount::{Attr, Propagation};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::mount::MntFlags;
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -66,10 +67,28 @@ fn explain(e: Error, dir: &Path) -> Error {
 /// # Errors
 /// As move_mount(2).
 pub fn attach_aside(mount: &OwnedFd) -> Result<()> {
-    let how = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-    // "A mount point for a temporarily mounted filesystem", says the FHS. All sources of volumes were opened by the
-    // parent, so nobody misses what is covered.
-    let open = |dir: &str| sys::fs::open(Path::new(dir), how, 0);
-    let at = open("/mnt").or_else(|_| open("/media")).or_else(|_| open("/"))?;
-    sys::mount::attach(mount.as_fd(), at.as_fd())
+    sys::mount::attach(mount.as_fd(), aside()?.1.as_fd())
+}
+
+/// A copy of a part of a mount that was handed over. Until Linux 6.15 only what is attached could be copied: so it is, for
+/// as long as that takes.
+///
+/// # Errors
+/// As move_mount(2) and open_tree(2).
+pub fn copy_part(mount: &OwnedFd, part: &Path) -> Result<OwnedFd> {
+    let (path, at) = aside()?;
+    sys::mount::attach(mount.as_fd(), at.as_fd())?;
+    let tree = sys::mount::clone_tree(mount.as_fd(), part, false);
+    sys::mount::umount(path, MntFlags::MNT_DETACH)?;
+    tree
+}
+
+/// "A mount point for a temporarily mounted filesystem", says the FHS. All sources of volumes were opened by the parent,
+/// so nobody misses what is covered.
+fn aside() -> Result<(&'static Path, OwnedFd)> {
+    let open = |dir: &'static str| {
+        let how = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        sys::fs::open(Path::new(dir), how, 0).map(|at| (Path::new(dir), at))
+    };
+    open("/mnt").or_else(|_| open("/media")).or_else(|_| open("/"))
 }

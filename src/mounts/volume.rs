@@ -1,45 +1,61 @@
-//! `-v`, `--mount` and `--tmpfs`, in docker's grammar, as mounts of the runtime-spec.
+//! `-v`, `--mount` and `--tmpfs`, in docker's grammar, as mounts of the runtime-spec. What shows a volume is a bind
+//! mount without a source as yet: where a volume's files are, [`crate::volume`] knows.
 
+use crate::container::names;
 use crate::error::{Error, Result};
 use oci_spec::runtime as oci;
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-/// `-v SOURCE:TARGET[:OPTION,…]`.
+/// A volume that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// None: an anonymous one, made for this container.
+    pub name: Option<String>,
+    /// Where in the container.
+    pub destination: PathBuf,
+    /// Shall it be filled, on its first use, with what the root filesystem has there?
+    pub copy: bool,
+    /// For a new one.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `-v SOURCE:TARGET[:OPTION,…]`, `-v VOLUME:TARGET[:OPTION,…]`, `-v TARGET`.
 ///
 /// # Errors
-/// What is not of that form; a source that is missing; a named volume.
-pub fn parse_volume(text: &str) -> Result<oci::Mount> {
+/// What is not of that form; a source that is missing; what cannot be a volume's name.
+pub fn parse_volume(text: &str) -> Result<(oci::Mount, Option<Volume>)> {
     let flag = format!("-v {text}");
-    let form = "-v /SOURCE:/TARGET or -v /SOURCE:/TARGET:ro";
+    let form = "-v /SOURCE:/TARGET, -v /SOURCE:/TARGET:ro, or -v VOLUME:/TARGET";
     let fields: Vec<&str> = text.split(':').collect();
     let (source, target, words) = match fields.as_slice() {
         [source, target] => (*source, *target, ""),
         [source, target, words] => (*source, *target, *words),
-        [target] if target.starts_with('/') => return Err(no_volumes(&flag, "a volume without a name")),
+        [target] if target.starts_with('/') => return Bind::default().volume(&flag, None, target),
         _ => return Err(Error::new(format!("{flag}: not a volume")).hint(form)),
     };
     if source.is_empty() || target.is_empty() {
         return Err(Error::new(format!("{flag}: the source or the target is empty")).hint(form));
     }
-    // docker's rule: what begins like a path is one, and everything else is the name of a volume.
-    if !source.starts_with(['/', '.', '~']) {
-        return Err(no_volumes(&flag, &format!("`{source}` is the name of a volume")));
-    }
     let mut options = Bind::default();
     for word in words.split(',').filter(|w| !w.is_empty()) {
         options.word(word).ok_or_else(|| {
             Error::new(format!("{flag}: no option `{word}`"))
-                .hint("ro, rw, z, Z, bind, rbind, nosuid, nodev, noexec, [r]private, [r]slave, [r]shared")
+                .hint("ro, rw, nocopy, z, Z, bind, rbind, nosuid, nodev, noexec, [r]private, [r]slave, [r]shared")
         })?;
     }
-    options.mount(&flag, source, target)
+    // docker's rule: what begins like a path is one, and everything else is the name of a volume.
+    if source.starts_with(['/', '.', '~']) {
+        return Ok((options.mount(&flag, source, target)?, None));
+    }
+    options.volume(&flag, Some(source), target)
 }
 
-/// `--mount type=bind|tmpfs,source=…,target=…,…`.
+/// `--mount type=bind|volume|tmpfs,source=…,target=…,…`.
 ///
 /// # Errors
 /// As [`parse_volume`].
-pub fn parse_mount(text: &str) -> Result<oci::Mount> {
+pub fn parse_mount(text: &str) -> Result<(oci::Mount, Option<Volume>)> {
     let flag = format!("--mount {text}");
     let (mut kind, mut source, mut target) = ("volume".to_string(), None, None);
     let (mut bind, mut tmpfs) = (Bind::default(), Vec::new());
@@ -49,8 +65,8 @@ pub fn parse_mount(text: &str) -> Result<oci::Mount> {
             value.filter(|v| !v.is_empty()).ok_or_else(|| Error::new(format!("{flag}: {key} wants {what}")))
         };
         match key.to_ascii_lowercase().as_str() {
-            "type" => kind = wanted("bind or tmpfs")?.to_ascii_lowercase(),
-            "source" | "src" => source = Some(wanted("a path")?.to_string()),
+            "type" => kind = wanted("bind, volume or tmpfs")?.to_ascii_lowercase(),
+            "source" | "src" => source = Some(wanted("a path, or a volume's name")?.to_string()),
             "target" | "destination" | "dst" => target = Some(wanted("a path")?.to_string()),
             "readonly" | "ro" => bind.readonly = truth(&flag, key, value)?,
             "rw" => bind.readonly = !truth(&flag, key, value)?,
@@ -72,27 +88,44 @@ pub fn parse_mount(text: &str) -> Result<oci::Mount> {
                 }
             },
             "consistency" | "relabel" => {}
+            "volume-nocopy" => bind.copy = !truth(&flag, key, value)?,
+            "volume-label" => {
+                let (key, value) = wanted("KEY=VALUE")?.split_once('=').unwrap_or((value.unwrap_or_default(), ""));
+                bind.labels.insert(key.into(), value.into());
+            }
+            "volume-driver" if value == Some("local") => {}
+            "volume-driver" => {
+                return Err(Error::new(format!("{flag}: no such driver")).hint("volume-driver=local, or leave it out"));
+            }
+            "volume-opt" => {
+                return Err(Error::new(format!("{flag}: options are a volume's own"))
+                    .why("a volume that is there already has its options; two containers could give it different ones")
+                    .hint("boxwright volume create -o type=none -o o=bind -o device=/DIR NAME"));
+            }
             "tmpfs-size" => tmpfs.push(format!("size={}", size(&flag, wanted("a size, such as 64m")?)?)),
             "tmpfs-mode" => tmpfs.push(format!("mode={}", mode(&flag, wanted("an octal mode, such as 1777")?)?)),
             "tmpfs-options" => tmpfs.extend(wanted("options")?.split(',').map(str::to_string)),
             _ => {
                 return Err(Error::new(format!("{flag}: no field `{key}`"))
-                    .hint("type, source, target, readonly, bind-propagation, bind-recursive, tmpfs-size, tmpfs-mode"));
+                    .hint("type, source, target, readonly, bind-propagation, bind-recursive, volume-nocopy, volume-label, tmpfs-size, tmpfs-mode"));
             }
         }
     }
     let target = target.ok_or_else(|| {
         Error::new(format!("{flag}: no target")).hint("--mount type=bind,source=/SOURCE,target=/TARGET")
     })?;
+    let plain = |mount: Result<oci::Mount>| mount.map(|mount| (mount, None));
     match (kind.as_str(), source) {
-        ("bind", Some(source)) => bind.mount(&flag, &source, &target),
+        ("bind", Some(source)) => plain(bind.mount(&flag, &source, &target)),
         ("bind", None) => {
             Err(Error::new(format!("{flag}: no source")).hint("--mount type=bind,source=/SOURCE,target=/TARGET"))
         }
-        ("tmpfs", None) => tmpfs_mount(&flag, &target, bind.readonly, &tmpfs),
+        ("tmpfs", None) => plain(tmpfs_mount(&flag, &target, bind.readonly, &tmpfs)),
         ("tmpfs", Some(_)) => Err(Error::new(format!("{flag}: a tmpfs has no source")).hint("leave it out")),
-        ("volume", _) => Err(no_volumes(&flag, "this is a volume (type=volume is the default)")),
-        (other, _) => Err(Error::new(format!("{flag}: no type `{other}`")).hint("type=bind or type=tmpfs")),
+        ("volume", source) => bind.volume(&flag, source.as_deref(), &target),
+        (other, _) => {
+            Err(Error::new(format!("{flag}: no type `{other}`")).hint("type=bind, type=volume or type=tmpfs"))
+        }
     }
 }
 
@@ -148,7 +181,7 @@ fn tmpfs_mount(flag: &str, target: &str, readonly: bool, words: &[String]) -> Re
     Ok(mount("tmpfs", "tmpfs".into(), destination(flag, target)?, options))
 }
 
-/// What can be said about a bind mount.
+/// What can be said about a bind mount, and about a volume.
 struct Bind {
     readonly: bool,
     recursive: bool,
@@ -156,11 +189,23 @@ struct Bind {
     below_writable: bool,
     propagation: String,
     more: Vec<String>,
+    /// Fill a new volume with what it covers.
+    copy: bool,
+    /// For a new volume.
+    labels: BTreeMap<String, String>,
 }
 
 impl Default for Bind {
     fn default() -> Self {
-        Bind { readonly: false, recursive: true, below_writable: false, propagation: "rprivate".into(), more: vec![] }
+        Bind {
+            readonly: false,
+            recursive: true,
+            below_writable: false,
+            propagation: "rprivate".into(),
+            more: vec![],
+            copy: true,
+            labels: BTreeMap::new(),
+        }
     }
 }
 
@@ -173,7 +218,8 @@ impl Bind {
             "rbind" => self.recursive = true,
             "nosuid" | "suid" | "nodev" | "dev" | "noexec" | "exec" => self.more.push(word.into()),
             // SELinux labels and macOS caches: promises about what other systems do, true here without doing anything.
-            "z" | "Z" | "nocopy" | "consistent" | "cached" | "delegated" => {}
+            "nocopy" => self.copy = false,
+            "z" | "Z" | "consistent" | "cached" | "delegated" => {}
             other => return self.propagation(other),
         }
         Some(())
@@ -185,15 +231,33 @@ impl Bind {
         Some(())
     }
 
-    fn mount(mut self, flag: &str, source: &str, target: &str) -> Result<oci::Mount> {
+    fn mount(self, flag: &str, source: &str, target: &str) -> Result<oci::Mount> {
         let destination = destination(flag, target)?;
         let source = host_path(flag, source)?;
+        Ok(self.bind(source, destination))
+    }
+
+    fn volume(self, flag: &str, name: Option<&str>, target: &str) -> Result<(oci::Mount, Option<Volume>)> {
+        let destination = destination(flag, target)?;
+        if let Some(name) = name {
+            names::check(name).map_err(|e| {
+                Error::new(format!("{flag}: {}", e.what))
+                    .why("what does not begin with `/` or `.` is the name of a volume")
+                    .hint("a letter or digit first, then letters, digits, `_`, `.` and `-`; or ./SOURCE:/TARGET for a path")
+            })?;
+        }
+        let (name, copy, labels) = (name.map(str::to_string), self.copy, self.labels.clone());
+        let volume = Volume { name, destination: destination.clone(), copy, labels };
+        Ok((self.bind(PathBuf::new(), destination), Some(volume)))
+    }
+
+    fn bind(mut self, source: PathBuf, destination: PathBuf) -> oci::Mount {
         let mut options = vec![if self.recursive { "rbind" } else { "bind" }.to_string(), self.propagation];
         if self.readonly {
             options.push(if self.recursive && !self.below_writable { "rro" } else { "ro" }.into());
         }
         options.append(&mut self.more);
-        Ok(mount("bind", source, destination, options))
+        mount("bind", source, destination, options)
     }
 }
 
@@ -240,12 +304,6 @@ fn destination(flag: &str, target: &str) -> Result<PathBuf> {
             .hint("--rootfs DIR makes DIR the root"));
     }
     Ok(clean)
-}
-
-fn no_volumes(flag: &str, what: &str) -> Error {
-    Error::new(format!("{flag}: {what}"))
-        .why("this version keeps no volumes yet: only directories and files of the host can be mounted")
-        .hint("-v /SOURCE:/TARGET (or ./SOURCE), or --mount type=bind,source=/SOURCE,target=/TARGET")
 }
 
 fn truth(flag: &str, key: &str, value: Option<&str>) -> Result<bool> {
@@ -311,6 +369,7 @@ mod tests {
 
     #[test]
     fn volumes() {
+        let parse_volume = |text| parse_volume(text).map(|(mount, _)| mount);
         let m = parse_volume("/tmp:/data:ro").unwrap();
         assert_eq!((m.source().as_deref(), m.destination().as_path()), (Some(Path::new("/tmp")), Path::new("/data")));
         assert_eq!(options(&m), ["rbind", "rprivate", "rro"]);
@@ -322,11 +381,27 @@ mod tests {
     }
 
     #[test]
+    fn volumes_have_names_or_get_one() {
+        let volume = |text| parse_volume(text).unwrap().1.unwrap();
+        let named = volume("data:/a/../b:ro,nocopy");
+        assert_eq!((named.name.as_deref(), named.destination.as_path()), (Some("data"), Path::new("/b")));
+        assert!(!named.copy && volume("data:/b").copy);
+        assert_eq!(volume("/b").name, None);
+        assert_eq!(options(&parse_volume("data:/b:ro").unwrap().0), ["rbind", "rprivate", "rro"]);
+        let volume = |text| parse_mount(text).unwrap().1.unwrap();
+        let named = volume("source=data,target=/b,volume-nocopy,volume-label=a=b");
+        assert_eq!((named.name.as_deref(), named.copy), (Some("data"), false));
+        assert_eq!(named.labels["a"], "b");
+        assert_eq!(volume("type=volume,dst=/b").name, None);
+        assert_eq!(parse_mount("type=bind,src=/tmp,dst=/b").unwrap().1, None);
+    }
+
+    #[test]
     fn bad_volumes_are_named() {
         for (text, part) in [
             ("/nowhere/at/all:/data", "there is no /nowhere/at/all"),
-            ("data:/data", "name of a volume"),
-            ("/data", "without a name"),
+            ("da ta:/data", "\"da ta\" cannot be a name"),
+            ("data", "not a volume"),
             ("/tmp:data", "not an absolute path"),
             ("/tmp:/", "the root itself"),
             ("/tmp:/a/..", "the root itself"),
@@ -344,6 +419,7 @@ mod tests {
 
     #[test]
     fn mounts() {
+        let parse_mount = |text| parse_mount(text).map(|(mount, _)| mount);
         let m = parse_mount("type=bind,src=/tmp,dst=/data,readonly,bind-propagation=slave").unwrap();
         assert_eq!(options(&m), ["rbind", "slave", "rro"]);
         let m = parse_mount("type=bind,source=/tmp,target=/data,ro=true,bind-recursive=writable").unwrap();
@@ -360,7 +436,9 @@ mod tests {
     #[test]
     fn bad_mounts_are_named() {
         for (text, part) in [
-            ("src=/tmp,dst=/x", "volume"),
+            ("src=/tmp,dst=/x", "cannot be a name"),
+            ("src=data,dst=/x,volume-opt=a=b", "a volume's own"),
+            ("src=data,dst=/x,volume-driver=nfs", "no such driver"),
             ("type=bind,src=/tmp", "no target"),
             ("type=bind,dst=/x", "no source"),
             ("type=bind,src=/tmp,dst=/x,bogus=1", "no field `bogus`"),

@@ -99,6 +99,10 @@ impl Primitive for AddNet {
         own_sysfs(guest)
     }
 
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        guest.enter(CloneFlags::CLONE_NEWNET)
+    }
+
     fn undo(&self, made: &crate::journal::Made) -> Result<()> {
         net::release(made)
     }

@@ -43,6 +43,16 @@ impl Primitive for DropCaps {
         &[Fact::Groups, Fact::CapEff, Fact::CapPrm, Fact::CapBnd]
     }
 
+    /// The score: here, where /proc is the host's. The container's own may be a trap, which its root has mounted there to
+    /// have it written elsewhere (CVE-2019-16884, CVE-2025-52881).
+    fn approach(&self, guest: &mut Guest) -> Result<()> {
+        guest.spec.process().and_then(|p| p.oom_score_adj()).map_or(Ok(()), oom_score)
+    }
+
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        self.inside(guest)
+    }
+
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         let filtered = matches!(guest.spec.seccomp, Seccomp::Profile(_)) && !crate::seccomp::is_late(guest);
         // A reason that is known better stays.
@@ -59,7 +69,7 @@ impl Primitive for DropCaps {
 fn drop_all(guest: &mut Guest) -> Result<()> {
     let spec = guest.spec;
     let Some(process) = spec.process() else { return Ok(()) };
-    if let Some(score) = process.oom_score_adj() {
+    if let Some(score) = process.oom_score_adj().filter(|_| !guest.joins()) {
         oom_score(score)?;
     }
     for limit in process.rlimits().iter().flatten() {

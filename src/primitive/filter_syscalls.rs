@@ -52,6 +52,11 @@ impl Primitive for FilterSyscalls {
     fn inside(&self, guest: &mut Guest) -> Result<()> {
         if seccomp::is_late(guest) { Ok(()) } else { seccomp::load_now(guest) }
     }
+
+    /// A filter cannot be joined: the same one is loaded anew.
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        self.inside(guest)
+    }
 }
 
 static NEEDS: [Need; 1] = [Need { name: "seccomp filters", probe: has_filters }];

@@ -77,6 +77,10 @@ impl Primitive for FullRun {
         }
         Err(program::cannot_execute(failed, &file))
     }
+
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        self.inside(guest)
+    }
 }
 
 /// The spec's environment and what goes without saying: in a container's own root what only the container knows; in a
@@ -105,8 +109,11 @@ fn environment(guest: &mut Guest) -> Result<Vec<String>> {
     Ok(env)
 }
 
-/// `pivot-root` has made and entered it already, as root; here it is a stage's, or an exec's.
+/// `pivot-root` has made and entered it already, as root; here it is a stage's.
 fn enter_directory(guest: &Guest) -> Result<()> {
+    if guest.joins() {
+        return Ok(());
+    }
     let Some(cwd) = guest.spec.process().map(|p| p.cwd().as_path()).filter(|c| !c.as_os_str().is_empty()) else {
         return Ok(());
     };

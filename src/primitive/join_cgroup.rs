@@ -3,7 +3,7 @@
 //! order matters: the namespace's root is the cgroup that one is in when it is made.
 
 use super::{Lesson, Need, Primitive};
-use crate::cgroup::{self, Cgroup, Controller};
+use crate::cgroup::{self, Cgroup, Controller, Extent};
 use crate::error::{Error, Result};
 use crate::journal::Made;
 use crate::observe::Fact;
@@ -32,7 +32,7 @@ impl Primitive for JoinCgroup {
     fn needs(&self) -> &'static [Need] {
         &[Need {
             name: "a cgroup in which we may make others",
-            probe: |spec| cgroup::plan("probe", &cgroup::wanted(spec), false).map(drop),
+            probe: |spec| cgroup::plan("probe", &cgroup::wanted(spec), Extent::Limits).map(drop),
         }]
     }
 
@@ -42,8 +42,12 @@ impl Primitive for JoinCgroup {
 
     fn prepare(&self, host: &mut Host) -> Result<()> {
         let wanted = cgroup::wanted(host.spec);
-        let plan = cgroup::plan(&host.made.id, &wanted, cgroup::everywhere(host.spec))
-            .map_err(|lack| lack.into_error(self.name()))?;
+        let extent = match (cgroup::everywhere(host.spec), host.made.kept) {
+            (true, _) => Extent::Everywhere,
+            (false, true) => Extent::Counted,
+            (false, false) => Extent::Limits,
+        };
+        let plan = cgroup::plan(&host.made.id, &wanted, extent).map_err(|lack| lack.into_error(self.name()))?;
         host.journal(|made| made.cgroups = plan.paths())?;
         let (cgroup, notes) = plan.make()?;
         if wanted.contains(&Controller::Devices) {
@@ -65,6 +69,14 @@ impl Primitive for JoinCgroup {
         Ok(())
     }
     // ANCHOR_END: join
+
+    /// The namespace after the cgroup: what is in a cgroup namespace may not be moved into it from outside.
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        if let Some(cgroup) = guest.cgroup {
+            cgroup.join()?;
+        }
+        guest.enter(CloneFlags::CLONE_NEWCGROUP)
+    }
 
     fn undo(&self, made: &Made) -> Result<()> {
         cgroup::remove(&made.cgroups)

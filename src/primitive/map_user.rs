@@ -67,6 +67,22 @@ impl Primitive for MapUser {
         Ok(())
     }
     // ANCHOR_END: inside
+
+    fn approach(&self, guest: &mut Guest) -> Result<()> {
+        guest.enter(CloneFlags::CLONE_NEWUSER)
+    }
+
+    /// Only now: until it was in its cgroup, the process had to be whoever called, who may put it there.
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        if !guest.enters(CloneFlags::CLONE_NEWUSER) {
+            return Ok(());
+        }
+        let mapped = |result: Result<()>| result.or_else(|e| if e.is(Errno::EINVAL) { Ok(()) } else { Err(e) });
+        mapped(sys::process::setgid(0))?;
+        // The caller's groups mean nothing in there. Where they cannot be left (one id is mapped, and no more), nobody's can.
+        sys::process::setgroups(&[]).or_else(|e| if e.is(Errno::EPERM) { Ok(()) } else { Err(e) })?;
+        mapped(sys::process::setuid(0))
+    }
 }
 
 /// Writes the maps of a child's new user namespace.

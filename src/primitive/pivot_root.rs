@@ -51,7 +51,12 @@ impl Primitive for PivotRoot {
             host.hand_over.push(idmap::of(&userns, dir, true).map_err(|e| missing_rootfs(e, dir))?);
         }
         for mount in host.spec.mounts().iter().filter(|m| mounts::is_bind(m)) {
-            host.hand_over.push(mounts::copy_source(mount)?);
+            // What is the user's shows whose it is; what is ours, a volume, is the container's own as its layers are.
+            let source = match volume_at(host.spec, mount) {
+                Some(volume) => idmap::of(&idmap::userns_of(host.child()?)?, &volume.home, false)?,
+                None => mounts::copy_source(mount)?,
+            };
+            host.hand_over.push(source);
         }
         Ok(())
     }
@@ -97,6 +102,14 @@ impl Primitive for PivotRoot {
             sys::mount::set_attr(root.as_fd(), Attr::RDONLY, Attr::default(), false)?;
         }
         Ok(())
+    }
+
+    /// The root came with the mount namespace. What is left is a terminal from its devpts, and the way to the directory.
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        crate::command::terminal::joined(guest)?;
+        let Some(process) = guest.spec.process() else { return Ok(()) };
+        let root = sys::fs::open(Path::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+        crate::command::workdir::enter_existing(root.as_fd(), process.cwd())
     }
 }
 
@@ -149,11 +162,38 @@ fn missing_rootfs(e: Error, dir: &Path) -> Error {
     )
 }
 
+fn volume_at<'a>(spec: &'a Spec, mount: &oci_spec::runtime::Mount) -> Option<&'a crate::spec::Volume> {
+    spec.volumes.iter().find(|v| v.destination == *mount.destination())
+}
+
+/// Fills the volumes that this mount is the first to show, and says what it is to show where the parent handed that over.
+fn source(
+    spec: &Spec,
+    mount: &oci_spec::runtime::Mount,
+    root: BorrowedFd<'_>,
+    handed_over: Option<OwnedFd>,
+) -> Result<Option<OwnedFd>> {
+    let Some(volume) = volume_at(spec, mount) else { return Ok(handed_over) };
+    let own = match &handed_over {
+        Some(_) => None,
+        None => Some(sys::fs::open(&volume.home, OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?),
+    };
+    if let Some(home) = handed_over.as_ref().or(own.as_ref()).filter(|_| volume.copy) {
+        crate::volume::fill::fill(root, &volume.destination, home.as_fd())?;
+    }
+    handed_over.map(|home| idmap::copy_part(&home, Path::new("_data"))).transpose()
+}
+
 /// All mounts of the spec, in its order (a later one may lie below an earlier one), then devices and /etc.
 fn fill(guest: &mut Guest, root: BorrowedFd<'_>, mut handed_over: impl Iterator<Item = OwnedFd>) -> Result<()> {
     let spec = guest.spec;
+    // Before the first mount: a volume gets what the root filesystem has in its place, and not what is mounted there.
+    let mut sources = Vec::new();
     for mount in spec.mounts() {
-        let source = if mounts::is_bind(mount) { handed_over.next() } else { None };
+        let given = if mounts::is_bind(mount) { handed_over.next() } else { None };
+        sources.push(source(spec, mount, root, given)?);
+    }
+    for (mount, source) in spec.mounts().iter().zip(sources) {
         let destination = mount.destination();
         let made = guest.mounts.iter().position(|(at, _)| at == destination);
         if let Some(made) = made {

@@ -60,6 +60,13 @@ impl Primitive for PrivateMounts {
         Ok(())
     }
     // ANCHOR_END: inside
+
+    /// Also into its root: setns(2) goes to that of the mount namespace.
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        guest.enter(CloneFlags::CLONE_NEWNS)?;
+        guest.pivoted = true;
+        Ok(())
+    }
 }
 
 fn too_revealing(e: crate::error::Error) -> crate::error::Error {

@@ -45,6 +45,10 @@ impl Primitive for SetHostname {
         Ok(())
     }
     // ANCHOR_END: inside
+
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        guest.enter(CloneFlags::CLONE_NEWUTS)
+    }
 }
 
 static LESSON: Lesson = Lesson {

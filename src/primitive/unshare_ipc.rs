@@ -56,6 +56,10 @@ impl Primitive for UnshareIpc {
         Ok(())
     }
     // ANCHOR_END: inside
+
+    fn join(&self, guest: &mut Guest) -> Result<()> {
+        guest.enter(CloneFlags::CLONE_NEWIPC)
+    }
 }
 
 static LESSON: Lesson = Lesson {

@@ -3,7 +3,9 @@
 //! clone3 itself. (And `ps` still lies: /proc is the host's, until `private-mounts`.)
 
 use super::{Lesson, Primitive};
+use crate::error::Result;
 use crate::observe::Fact;
+use crate::spawn::Guest;
 use crate::spec::Spec;
 use nix::sched::CloneFlags;
 use oci_spec::runtime::LinuxNamespaceType;
@@ -37,6 +39,10 @@ impl Primitive for UnsharePid {
         CloneFlags::CLONE_NEWPID
     }
     // ANCHOR_END: clone
+
+    fn approach(&self, guest: &mut Guest) -> Result<()> {
+        guest.enter(CloneFlags::CLONE_NEWPID)
+    }
 }
 
 static LESSON: Lesson = Lesson {

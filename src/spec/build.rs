@@ -1,7 +1,7 @@
 //! Flags and an image's config become a [`Spec`]. What a flag does not say is what docker would have said; a stage's
 //! defaults are those of full-run, and a few limits besides, so that there is something to see.
 
-use super::{Network, Root, Spec, units};
+use super::{Network, Root, Seccomp, Spec, units};
 use crate::error::{Error, Result};
 use crate::image::{self, Image};
 use crate::state::State;
@@ -76,7 +76,8 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
     let security = super::security::parse(options, bounding)?;
     let mut mounts = default_mounts(options, userns.is_some(), &network)?;
     mounts.extend(root.image.iter().flat_map(|i| i.mounts.clone()));
-    for volume in volumes(options)? {
+    let (asked, volumes) = volumes(options, purpose, state)?;
+    for volume in asked {
         // docker's: a volume over one of the usual mounts takes its place, below what is mounted there later (/dev/pts).
         // What stands at /proc is not to be had.
         let usual = |m: &&mut oci::Mount| m.destination() == volume.destination() && m.typ().as_deref() != Some("proc");
@@ -113,6 +114,7 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
         oci: spec,
         root: root.root,
         shifted,
+        volumes,
         network,
         seccomp: security.seccomp,
         resolv_conf,
@@ -121,6 +123,45 @@ pub fn build(options: &Options, purpose: Purpose, state: &State) -> Result<Spec>
         volatile: true,
         own_session: purpose == Purpose::Run,
     })
+}
+
+/// What a command is to be that comes to a container later: of the container's `options` only what is about a process
+/// counts, because all else stands already. With `privileged` it has all capabilities, and (as in docker) the container's
+/// filter nevertheless. Is it to join a user namespace?
+///
+/// # Errors
+/// Any flag that cannot be understood, named.
+pub fn joining(options: &Options, privileged: bool, userns: bool) -> Result<Spec> {
+    let caps = crate::caps::resolve(&options.cap_add, &options.cap_drop, options.privileged)?;
+    let bounding = caps.bounding().as_ref().map_or(crate::caps::Set::EMPTY, Into::into);
+    let security = super::security::parse(options, bounding)?;
+    let mut process = process(options, Purpose::Run, None)?;
+    process.set_capabilities(Some(caps)).set_no_new_privileges(Some(security.no_new_privileges));
+    let mut linux = oci::Linux::default();
+    linux.set_namespaces(Some(namespaces(&Network::Host, userns)));
+    let mut spec = oci::Spec::default();
+    spec.set_process(Some(process)).set_linux(Some(linux));
+    let mut spec = Spec {
+        oci: spec,
+        root: Root::Layers(vec![]),
+        shifted: false,
+        volumes: vec![],
+        network: Network::Host,
+        seccomp: security.seccomp,
+        resolv_conf: None,
+        interactive: options.interactive,
+        init: false,
+        volatile: true,
+        own_session: true,
+    };
+    if privileged {
+        let filter = crate::seccomp::filter(&spec).map(std::borrow::Cow::into_owned);
+        spec.seccomp = filter.map_or(Seccomp::Unconfined, |filter| Seccomp::Profile(Box::new(filter)));
+        if let Some(process) = spec.oci.process_mut() {
+            process.set_capabilities(Some(crate::caps::resolve(&[], &[], true)?));
+        }
+    }
+    Ok(spec)
 }
 
 fn strings(list: &[&str]) -> Vec<String> {
@@ -260,13 +301,22 @@ fn default_mounts(options: &Options, userns: bool, network: &Network) -> Result<
     Ok(mounts)
 }
 
-fn volumes(options: &Options) -> Result<Vec<oci::Mount>> {
-    let mut all = Vec::new();
-    for v in &options.volume {
-        all.push(crate::mounts::parse_volume(v)?);
-    }
-    for m in &options.mount {
-        all.push(crate::mounts::parse_mount(m)?);
+/// The mounts that are asked for, and those of them that show volumes.
+fn volumes(options: &Options, purpose: Purpose, state: &State) -> Result<(Vec<oci::Mount>, Vec<super::Volume>)> {
+    let (mut all, mut volumes) = (Vec::new(), Vec::new());
+    let parsed = options.volume.iter().map(|text| (text, crate::mounts::parse_volume(text)));
+    let parsed = parsed.chain(options.mount.iter().map(|text| (text, crate::mounts::parse_mount(text))));
+    for (text, parsed) in parsed {
+        let (mut mount, asked) = parsed?;
+        if let Some(asked) = asked {
+            if purpose == Purpose::Stage {
+                return Err(Error::new(format!("{text}: a stage has no volumes"))
+                    .why("a volume belongs to containers that are written down, and a stage is gone when it ends")
+                    .hint("-v /SOURCE:/TARGET; or boxwright full-run -v …"));
+            }
+            volumes.extend(volume(&asked, &mut mount, state));
+        }
+        all.push(mount);
     }
     for t in &options.tmpfs {
         all.push(crate::mounts::parse_tmpfs(t)?);
@@ -278,7 +328,22 @@ fn volumes(options: &Options) -> Result<Vec<oci::Mount>> {
             );
         }
     }
-    Ok(all)
+    Ok((all, volumes))
+}
+
+/// Gives the mount of a volume its source. None for a directory of the host that stands for a volume: that is never
+/// filled, and keeps its owners as any other bind mount does.
+fn volume(asked: &crate::mounts::Volume, mount: &mut oci::Mount, state: &State) -> Option<super::Volume> {
+    let all = crate::volume::Volumes::new(state);
+    // One without a name gets it before anything is started.
+    let name = asked.name.as_deref().unwrap_or("-");
+    if let Some(device) = all.get(name).as_ref().and_then(|v| v.device()) {
+        mount.set_source(Some(device.into()));
+        return None;
+    }
+    let home = all.home(name);
+    mount.set_source(Some(home.join("_data")));
+    Some(super::Volume { destination: asked.destination.clone(), home, copy: asked.copy })
 }
 
 fn process(options: &Options, purpose: Purpose, image: Option<&Image>) -> Result<oci::Process> {

@@ -24,7 +24,11 @@ pub fn run(name: &CStr, keep: Vec<OwnedFd>, work: impl FnOnce(Vec<OwnedFd>)) -> 
     process::exit_now(0)
 }
 
-fn detach(name: &CStr, keep: Vec<OwnedFd>) -> Result<Vec<OwnedFd>> {
+/// Makes the calling process such a one: only those descriptors stay. The caller must own no other that it will use.
+///
+/// # Errors
+/// EMFILE; EPERM for the leader of a process group.
+pub fn detach(name: &CStr, keep: Vec<OwnedFd>) -> Result<Vec<OwnedFd>> {
     let fail = |what: &'static str| move |e| Error::call(what, e);
     nix::unistd::setsid().map_err(fail("setsid()"))?;
     // Signals that the caller reads from a signalfd are blocked; this process is to be ended by them.

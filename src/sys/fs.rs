@@ -3,8 +3,10 @@
 
 use super::{call, check, fd_name, flags, path, quoted};
 use crate::error::Result;
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::Mode;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
@@ -269,9 +271,10 @@ pub fn stat(fd: BorrowedFd<'_>) -> Result<nix::sys::stat::FileStat> {
     nix::sys::stat::fstat(fd).map_err(|e| crate::error::Error::call(format!("fstat({})", fd.as_raw_fd()), e))
 }
 
-/// Takes ownership of a descriptor that the kernel has just handed to this process (SCM_RIGHTS).
+/// Takes ownership of a descriptor that the kernel has just handed to this process (SCM_RIGHTS, or fork with a copy whose
+/// owner's code never runs on here).
 pub fn adopt(fd: RawFd) -> OwnedFd {
-    // SAFETY: the only caller passes what recvmsg(2) has installed a moment ago, which nobody else owns.
+    // SAFETY: the callers pass what the kernel has installed in this process a moment ago, which nobody else in it owns.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
@@ -282,4 +285,57 @@ pub fn has_xattr(file: &Path, name: &std::ffi::CStr) -> bool {
     };
     // SAFETY: both names are live C strings; with a size of zero nothing is written.
     unsafe { libc::getxattr(file.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
+}
+
+/// flistxattr(2): the names of an open file's extended attributes; none where the file system has no such thing.
+///
+/// # Errors
+/// EBADF.
+pub fn xattr_names(file: BorrowedFd<'_>) -> nix::Result<Vec<CString>> {
+    let fd = file.as_raw_fd();
+    // SAFETY: the buffer is live and has the length that is passed.
+    let list = |buffer: &mut [u8]| unsafe { libc::flistxattr(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+    let names = match grow(list) {
+        Err(Errno::ENOTSUP) => return Ok(vec![]),
+        names => names?,
+    };
+    Ok(names
+        .split_inclusive(|b| *b == 0)
+        .filter_map(|name| CStr::from_bytes_with_nul(name).ok().map(CStr::to_owned))
+        .collect())
+}
+
+/// fgetxattr(2).
+///
+/// # Errors
+/// ENODATA when it does not have this one.
+pub fn xattr(file: BorrowedFd<'_>, name: &CStr) -> nix::Result<Vec<u8>> {
+    let fd = file.as_raw_fd();
+    // SAFETY: the name is a live C string; the buffer is live and has the length that is passed.
+    grow(|buffer| unsafe { libc::fgetxattr(fd, name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })
+}
+
+/// fsetxattr(2).
+///
+/// # Errors
+/// ENOTSUP where the file system has no such attributes, EPERM for those that are not ours to set.
+pub fn set_xattr(file: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> nix::Result<()> {
+    // SAFETY: the name is a live C string; the value is live and has the length that is passed.
+    let r = unsafe { libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    check(r.into()).map(drop)
+}
+
+/// Calls with a buffer that is large enough; 64 KiB is the most that a list of attributes or a value can have (xattr(7)).
+fn grow(read: impl Fn(&mut [u8]) -> isize) -> nix::Result<Vec<u8>> {
+    let mut buffer = vec![0; 256];
+    loop {
+        match check(read(&mut buffer) as libc::c_long) {
+            Ok(n) => {
+                buffer.truncate(n as usize);
+                return Ok(buffer);
+            }
+            Err(Errno::ERANGE) if buffer.len() < 64 * 1024 => buffer.resize(64 * 1024, 0),
+            Err(e) => return Err(e),
+        }
+    }
 }

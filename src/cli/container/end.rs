@@ -1,9 +1,9 @@
 //! `stop`, `kill`, `pause`, `unpause`, `wait`, `rm`, `rename`, `container prune`.
 
 use super::{containers, each, find, flag, on, value, word, words};
-use crate::container::Now;
 use crate::container::attach::{self, Message};
 use crate::container::store::{Container, Store};
+use crate::container::{Now, events};
 use crate::error::{Error, Result};
 use crate::journal::Made;
 use crate::sys::process;
@@ -35,7 +35,7 @@ pub fn commands() -> Vec<Command> {
             c.arg(containers()).arg(flag("force", Some('f'), "Kill those that run")).arg(flag(
                 "volumes",
                 Some('v'),
-                "Their anonymous volumes, too (there are none)",
+                "Their volumes, too, as far as they have no name",
             ))
         }),
         Command::new("rename").about("Give a container another name").defer(|c| {
@@ -55,8 +55,8 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "unpause" => each(store, &names, |container| pause(&container, false)),
         "wait" => wait(store, &names),
         "rm" => {
-            let force = on(matches, "force");
-            each(store, &names, |container| remove(&container, force))
+            let (force, volumes) = (on(matches, "force"), on(matches, "volumes"));
+            each(store, &names, |container| remove(&container, force, volumes))
         }
         "rename" => find(store, names.first().copied().unwrap_or_default())
             .and_then(|container| container.rename(word(matches, "name").unwrap_or_default()))
@@ -89,9 +89,47 @@ pub fn stop(container: &Container<'_>, time: Option<u64>) -> Result<()> {
     stop_with(container, time, None)
 }
 
+/// The same for all that run, at once, because the machine shuts down: after that they come back by their policies.
+/// Returns how many did not end.
+///
+/// # Errors
+/// EAGAIN at a limit on processes.
+pub fn halt_all(store: Store<'_>) -> Result<usize> {
+    let mut at_work = Vec::new();
+    for container in store.all()? {
+        if !matches!(container.now(), Now::Running { .. } | Now::Restarting { .. }) {
+            continue;
+        }
+        // Each may take its ten seconds, and systemd does not wait for ever.
+        match process::fork()? {
+            Some(pid) => at_work.push(pid),
+            None => {
+                let ended = container
+                    .lock()
+                    .and_then(|_locked| container.note(|h| h.halted = true))
+                    .and_then(|()| end(&container, None, None));
+                if let Err(e) = &ended {
+                    eprint!("{}", crate::ui::error(&e.to_string()));
+                }
+                process::exit_now(i32::from(ended.is_err()));
+            }
+        }
+    }
+    let mut failed = 0;
+    for pid in at_work {
+        failed += usize::from(process::wait(pid)? != process::End::Code(0));
+    }
+    Ok(failed)
+}
+
 fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
-    let record = &container.record;
     stays_ended(container)?;
+    end(container, time, signal)
+}
+
+/// Ends what its history says is to stay so.
+fn end(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
+    let record = &container.record;
     let made = match container.now() {
         Now::Running { made, paused, .. } => {
             if paused {
@@ -112,13 +150,25 @@ fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) 
     };
     let signal = signal.or(record.stop_signal).unwrap_or(libc::SIGTERM);
     let time = time.or(record.stop_timeout).unwrap_or(10);
-    let _ = process::pidfd_kill(&init, signal);
+    send(container, &init, signal)?;
     let patience = if time == u64::MAX { None } else { Some(Duration::from_secs(time)) };
     if !ended_within(&init, patience) {
-        let _ = process::pidfd_kill(&init, libc::SIGKILL);
+        send(container, &init, libc::SIGKILL)?;
         ended_within(&init, None);
     }
-    until_settled(container, Some(&made))
+    until_settled(container, Some(&made))?;
+    events::note(container, "stop", &[]);
+    Ok(())
+}
+
+/// A signal to its process 1. That it has ended meanwhile is no failure.
+fn send(container: &Container<'_>, init: impl AsFd, signal: i32) -> Result<()> {
+    match process::pidfd_kill(init, signal) {
+        Ok(()) => events::note(container, "kill", &[("signal", signal.to_string())]),
+        Err(nix::errno::Errno::ESRCH) => {}
+        Err(e) => return Err(Error::call(format!("pidfd_send_signal({signal})"), e)),
+    }
+    Ok(())
 }
 
 /// No policy shall start it again. On a full disk that cannot be written down, and must be possible all the same: so
@@ -189,7 +239,7 @@ fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
         stays_ended(container)?;
     }
     let init = made.init.and_then(crate::journal::Process::open).ok_or_else(|| not_running(container))?;
-    process::pidfd_kill(&init, signal).map_err(|e| Error::call(format!("pidfd_send_signal({signal})"), e))?;
+    send(container, &init, signal)?;
     if signal == libc::SIGKILL {
         ended_within(&init, None);
         return until_settled(container, Some(&made));
@@ -200,7 +250,11 @@ fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
 fn pause(container: &Container<'_>, freeze: bool) -> Result<()> {
     let _locked = container.lock()?;
     match container.now() {
-        Now::Running { made, paused, .. } if paused != freeze => crate::cgroup::freeze(&made.cgroups, freeze),
+        Now::Running { made, paused, .. } if paused != freeze => {
+            crate::cgroup::freeze(&made.cgroups, freeze)?;
+            events::note(container, if freeze { "pause" } else { "unpause" }, &[]);
+            Ok(())
+        }
         Now::Running { .. } => Err(Error::new(format!(
             "container {} is {}",
             container.record.name,
@@ -259,7 +313,7 @@ fn wait_for(container: &Container<'_>) -> Result<i32> {
     }
 }
 
-fn remove(container: &Container<'_>, force: bool) -> Result<()> {
+fn remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
     let record = &container.record;
     match container.now() {
         Now::Created | Now::Exited => {}
@@ -270,7 +324,7 @@ fn remove(container: &Container<'_>, force: bool) -> Result<()> {
         Now::Running { made, .. } => {
             stays_ended(container)?;
             if let Some(init) = made.init.and_then(crate::journal::Process::open) {
-                let _ = process::pidfd_kill(&init, libc::SIGKILL);
+                send(container, &init, libc::SIGKILL)?;
                 ended_within(&init, None);
             }
             until_settled(container, Some(&made))?;
@@ -285,5 +339,5 @@ fn remove(container: &Container<'_>, force: bool) -> Result<()> {
     if !container.now().is_over() {
         return Err(Error::new(format!("container {} was started again meanwhile", record.name)));
     }
-    container.remove()
+    container.remove(volumes)
 }

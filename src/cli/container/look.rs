@@ -7,10 +7,10 @@ use crate::container::{History, Now, Restart, times};
 use crate::error::{Error, Result};
 use crate::journal::Made;
 use crate::ui::{self, Style};
+use crate::volume::{Volume, Volumes};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use regex_lite::Regex;
 use serde_json::{Value, json};
-use std::io::{BufRead, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ pub fn commands() -> Vec<Command> {
                         "filter",
                         Some('f'),
                         "KEY=VALUE",
-                        "Only those: status, name, label, id, exited, ancestor, before, since",
+                        "Only those: status, name, label, id, exited, ancestor, volume, before, since",
                     )
                     .action(ArgAction::Append),
                 )
@@ -61,7 +61,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
 }
 
 /// All that there are, after the truth about those whose monitor was killed has been written down.
-fn settled<'a>(store: Store<'a>) -> Result<Vec<Container<'a>>> {
+pub fn settled<'a>(store: Store<'a>) -> Result<Vec<Container<'a>>> {
     crate::journal::sweep(store.state, crate::journal::Thorough::All);
     store.sweep();
     let all = store.all()?;
@@ -108,7 +108,8 @@ fn row(container: &Container<'_>, whole: bool, size: bool) -> Value {
         "Names": record.name,
         "Labels": labels.join(","),
         "Networks": record.options.network.as_deref().unwrap_or("bridge"),
-        "Mounts": record.options.volume.join(","),
+        "Mounts": sources(container).join(","),
+        "LocalVolumes": record.volumes.len().to_string(),
         "Ports": "",
     });
     if size {
@@ -117,8 +118,47 @@ fn row(container: &Container<'_>, whole: bool, size: bool) -> Value {
     row
 }
 
+/// What its mounts show: volumes by their names, directories of the host by their paths.
+fn sources(container: &Container<'_>) -> Vec<String> {
+    let text = |mount: &Value, key: &str| mount[key].as_str().map(str::to_string);
+    mounts(container).iter().filter_map(|mount| text(mount, "Name").or_else(|| text(mount, "Source"))).collect()
+}
+
+/// docker's list of a container's mounts. A directory of the host that has gone meanwhile is not in it.
+fn mounts(container: &Container<'_>) -> Vec<Value> {
+    let options = &container.record.options;
+    let volumes = Volumes::new(container.state());
+    let parsed = options.volume.iter().filter_map(|text| crate::mounts::parse_volume(text).ok());
+    let parsed = parsed.chain(options.mount.iter().filter_map(|text| crate::mounts::parse_mount(text).ok()));
+    let document = |(mount, volume): (oci_spec::runtime::Mount, Option<crate::mounts::Volume>)| {
+        let has = |words: &[&str]| mount.options().iter().flatten().any(|o| words.contains(&o.as_str()));
+        let propagation =
+            mount.options().iter().flatten().find(|o| ["private", "slave", "shared"].iter().any(|p| o.ends_with(p)));
+        let name = volume.and_then(|v| v.name);
+        let source = match &name {
+            Some(name) => Some(volumes.data(&volumes.get(name).unwrap_or_else(|| Volume::new(name)))),
+            None => mount.source().clone().filter(|_| mount.typ().as_deref() == Some("bind")),
+        };
+        let kind = if name.is_some() { "volume" } else { mount.typ().as_deref().unwrap_or("bind") };
+        let mut document = json!({
+            "Type": kind,
+            "Source": source,
+            "Destination": mount.destination(),
+            "Mode": "",
+            "RW": !has(&["ro", "rro"]),
+            "Propagation": propagation,
+        });
+        if let Some(name) = name {
+            document["Name"] = json!(name);
+            document["Driver"] = json!("local");
+        }
+        document
+    };
+    parsed.map(document).collect()
+}
+
 /// What a container has written: bytes in its upper layer.
-fn written(dir: &Path) -> u64 {
+pub fn written(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries
         .map(|e| match e.metadata() {
@@ -130,7 +170,7 @@ fn written(dir: &Path) -> u64 {
 }
 
 /// docker's: powers of a thousand, three digits.
-fn human_bytes(bytes: u64) -> String {
+pub fn human_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "kB", "MB", "GB", "TB"] {
         if value < 1000.0 || unit == "TB" {
@@ -158,6 +198,7 @@ enum Filter {
     Label(String, Option<String>),
     Exited(i32),
     Ancestor(String),
+    Volume(String),
     /// Created before (or since) the one that was created then.
     Before(i64),
     Since(i64),
@@ -170,7 +211,7 @@ fn filters(store: Store<'_>, given: &[&str]) -> Result<Vec<Filter>> {
             let wrong = || {
                 Error::new(format!("--filter {text}: no such filter")).hint(
                     "status=running, name=PATTERN, id=DIGITS, label=KEY, label=KEY=VALUE, exited=CODE, ancestor=IMAGE, \
-                     before=CONTAINER, since=CONTAINER",
+                     volume=NAME, before=CONTAINER, since=CONTAINER",
                 )
             };
             let (key, value) = text.split_once('=').ok_or_else(wrong)?;
@@ -188,6 +229,7 @@ fn filters(store: Store<'_>, given: &[&str]) -> Result<Vec<Filter>> {
                 },
                 "exited" => Filter::Exited(value.parse().map_err(|_| wrong())?),
                 "ancestor" => Filter::Ancestor(value),
+                "volume" => Filter::Volume(value),
                 _ => return Err(wrong()),
             })
         })
@@ -206,6 +248,9 @@ fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
         }
         Filter::Exited(code) => matches!(container.now(), Now::Exited) && container.history().exit_code == Some(*code),
         Filter::Ancestor(image) => &record.image == image,
+        Filter::Volume(text) => mounts(container)
+            .iter()
+            .any(|mount| ["Name", "Source", "Destination"].iter().any(|key| mount[*key].as_str() == Some(text))),
         Filter::Before(time) => record.created < *time,
         Filter::Since(time) => record.created > *time,
     };
@@ -330,6 +375,7 @@ fn document(container: &Container<'_>) -> Value {
             "StopSignal": record.stop_signal.map(crate::sys::signal::name),
             "StopTimeout": record.stop_timeout,
         },
+        "Mounts": mounts(container),
         "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": container.dir().join("upper") } },
         "CgroupPaths": made.as_ref().map(|m| m.cgroups.clone()).unwrap_or_default(),
         "NetworkSettings": {
@@ -351,10 +397,19 @@ fn inspect(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
             }
         }
     }
-    let text = match &format {
+    print_documents(&format, found)?;
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// What `inspect` prints of any kind of thing.
+///
+/// # Errors
+/// A field of the format that they do not have.
+pub fn print_documents(format: &Format, found: Vec<Value>) -> Result<()> {
+    let text = match format {
         Format::Table | Format::Json => {
             let list = Value::Array(found);
-            let text = if format == Format::Json { Ok(list.to_string()) } else { serde_json::to_string_pretty(&list) };
+            let text = if *format == Format::Json { Ok(list.to_string()) } else { serde_json::to_string_pretty(&list) };
             text.map_err(|e| Error::new(format!("JSON: {e}")))? + "\n"
         }
         Format::Template(pieces, _) => {
@@ -363,7 +418,7 @@ fn inspect(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         }
     };
     ui::print(&text);
-    Ok(ExitCode::from(u8::from(failed)))
+    Ok(())
 }
 
 fn top(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
@@ -410,30 +465,31 @@ fn processes(made: &Made) -> Vec<i32> {
 }
 
 fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
-    use std::io::IsTerminal;
-    if !on(matches, "force") {
-        if !std::io::stdin().is_terminal() {
-            return Err(Error::new("nobody is here to be asked").hint("boxwright container prune -f"));
-        }
-        ui::print("All containers that do not run will be removed. Go on? [y/N] ");
-        let _ = std::io::stdout().flush();
-        let mut answer = String::new();
-        let _ = std::io::stdin().lock().read_line(&mut answer);
-        if !answer.trim().eq_ignore_ascii_case("y") {
-            return Ok(ExitCode::SUCCESS);
-        }
+    if !on(matches, "force") && !super::agreed("All containers that do not run", "container prune")? {
+        return Ok(ExitCode::SUCCESS);
     }
-    let mut freed = 0;
-    for container in settled(store)? {
-        let size = written(&container.dir().join("upper"));
-        // Somebody else may have removed it meanwhile, or started it: then it is none of ours.
-        let Ok(_locked) = container.lock() else { continue };
-        if container.now().is_over() {
-            container.remove()?;
-            freed += size;
-            ui::print(&format!("{}\n", container.record.id));
-        }
-    }
+    let (removed, freed) = remove_ended(store, |_| true)?;
+    removed.iter().for_each(|id| ui::print(&format!("{id}\n")));
     ui::print(&format!("Total reclaimed space: {}\n", human_bytes(freed)));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes those that do not run and that are `chosen`. Returns their ids, and how many bytes they had written.
+///
+/// # Errors
+/// As [`Container::remove`].
+pub fn remove_ended(store: Store<'_>, chosen: impl Fn(&Container<'_>) -> bool) -> Result<(Vec<String>, u64)> {
+    let (mut removed, mut freed) = (Vec::new(), 0);
+    let ended = |container: &Container<'_>| matches!(container.now(), Now::Created | Now::Exited);
+    for container in settled(store)?.into_iter().filter(|c| ended(c) && chosen(c)) {
+        let size = written(&container.dir().join("upper"));
+        // Somebody may have removed or started it meanwhile.
+        let Ok(_locked) = container.lock() else { continue };
+        if ended(&container) {
+            container.remove(false)?;
+            freed += size;
+            removed.push(container.record.id.clone());
+        }
+    }
+    Ok((removed, freed))
 }

@@ -4,10 +4,12 @@ use super::{containers, each, find, flag, on, one_container, value, word, words}
 use crate::cli::{flags, stage};
 use crate::container::attach::{self, Ended, How};
 use crate::container::store::{Container, Store};
-use crate::container::{Record, Restart, log, monitor, names, times};
+use crate::container::{Record, Restart, events, log, monitor, names, times};
 use crate::error::{Error, Result};
-use crate::journal::Process;
+use crate::journal::{Journal, Made, Process};
+use crate::spec::Spec;
 use crate::spec::build::{self, Options, Purpose};
+use crate::volume::{self, Volumes};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -91,11 +93,13 @@ pub fn is_kept(matches: &ArgMatches) -> bool {
 const LIFE: [&str; 8] =
     ["name", "label", "restart", "stop-signal", "stop-timeout", "log-opt", "cidfile", "detach-keys"];
 
-fn create<'a>(matches: &ArgMatches, store: Store<'a>) -> Result<Container<'a>> {
-    let options = settled(options(matches), store)?;
-    let mut bytes = [0; 32];
-    crate::sys::process::random(&mut bytes);
-    let id: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+/// What a container is to be: all of it is understood, and can be met here, before anything is made.
+fn describe(matches: &ArgMatches, store: Store<'_>) -> Result<(Record, Spec)> {
+    let mut options = options(matches);
+    let volumes = volume::settle(&mut options)?;
+    let spec = build::build(&options, Purpose::Run, store.state)?;
+    let options = settled(options, &spec)?;
+    let id = volume::random_name();
     let image = match &options.rootfs {
         Some(dir) => dir.display().to_string(),
         None => options.image.clone().unwrap_or_else(|| "host".into()),
@@ -111,8 +115,14 @@ fn create<'a>(matches: &ArgMatches, store: Store<'a>) -> Result<Container<'a>> {
         stop_signal: word(matches, "stop-signal").map(super::signal).transpose()?,
         stop_timeout: super::end::seconds(matches, "stop-timeout")?,
         rm: on(matches, "rm"),
+        volumes,
         log: log_options(&words(matches, "log-opt"))?,
     };
+    Ok((record, spec))
+}
+
+/// Writes it down, with the volumes that it has.
+fn create<'a>(matches: &ArgMatches, record: Record, store: Store<'a>) -> Result<Container<'a>> {
     let cidfile = word(matches, "cidfile").map(|file| {
         let made = std::fs::File::create_new(file).map_err(|e| {
             Error::io(format!("open({file}, O_CREAT|O_EXCL)"), &e)
@@ -122,7 +132,7 @@ fn create<'a>(matches: &ArgMatches, store: Store<'a>) -> Result<Container<'a>> {
     });
     let cidfile = cidfile.transpose()?;
     let id = record.id.clone();
-    let made = store.create(record);
+    let made = create_with_volumes(record, store);
     if let Some((mut open, file)) = cidfile {
         use std::io::Write;
         match &made {
@@ -133,11 +143,26 @@ fn create<'a>(matches: &ArgMatches, store: Store<'a>) -> Result<Container<'a>> {
     made
 }
 
-/// What depends on where and by whom the command was given, resolved: it must mean the same when it is started again. And
-/// all of it is understood, and can be met here, before anything is made.
-fn settled(mut options: Options, store: Store<'_>) -> Result<Options> {
-    let spec = build::build(&options, Purpose::Run, store.state)?;
+fn create_with_volumes<'a>(record: Record, store: Store<'a>) -> Result<Container<'a>> {
+    if record.volumes.is_empty() {
+        return store.create(record);
+    }
+    let volumes = Volumes::new(store.state);
+    // Until it is written down that this container has them, nobody may remove one of them.
+    let locked = volumes.lock()?;
+    let container = store.create(record)?;
+    if let Err(e) = volumes.provide(&locked, &container.record.volumes) {
+        drop(locked);
+        let _ = container.remove(true);
+        return Err(e);
+    }
+    Ok(container)
+}
+
+/// What depends on where and by whom the command was given, resolved: it must mean the same when it is started again.
+fn settled(mut options: Options, spec: &Spec) -> Result<Options> {
     options.env = spec.process().and_then(|p| p.env().clone()).unwrap_or_default();
+    options.workdir = spec.process().map(|p| p.cwd().display().to_string());
     options.env_file = vec![];
     let here = std::env::current_dir().map_err(|e| Error::io("getcwd()", &e))?;
     let absolute = |path: &str| here.join(path).display().to_string();
@@ -223,15 +248,43 @@ fn log_options(given: &[&str]) -> Result<log::Options> {
 
 fn create_only(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     crate::journal::sweep(store.state, crate::journal::Thorough::ForAStart);
-    let container = create(matches, store)?;
+    let (record, _) = describe(matches, store)?;
+    let container = create(matches, record, store)?;
     crate::ui::print(&format!("{}\n", container.record.id));
     Ok(ExitCode::SUCCESS)
+}
+
+/// `full-run` of a container that this process itself attends, until it ends and is removed.
+///
+/// # Errors
+/// As [`stage::attend`].
+pub fn run_alone(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+    stage::must_have_proc()?;
+    crate::journal::sweep(store.state, crate::journal::Thorough::ForAStart);
+    let (record, spec) = describe(matches, store)?;
+    let start = || {
+        let id = record.short();
+        // First of all: whoever finds the journal of a dead process also finds the container that goes with it.
+        let journal = Journal::create_as(store.state, id)?
+            .ok_or_else(|| Error::new(format!("container {id} is being started by somebody else")))?;
+        let made = Made { id: id.into(), kept: true, rm: true, ..Made::default() };
+        let written = journal.save(&made).and_then(|()| create(matches, record.clone(), store));
+        match written.and_then(|container| container.note(|h| h.started = times::now())) {
+            Ok(()) => Ok((journal, made)),
+            Err(e) => {
+                let _ = store.discard(id);
+                journal.remove();
+                Err(e)
+            }
+        }
+    };
+    stage::attend("full-run", matches, &spec, Purpose::Run, store.state, Some(&start))
 }
 
 /// `full-run` of a container that is kept.
 ///
 /// # Errors
-/// As [`stage::go`].
+/// As [`stage::attend`].
 pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     crate::journal::sweep(store.state, crate::journal::Thorough::ForAStart);
     stage::must_have_proc()?;
@@ -250,7 +303,8 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
             .why("-i -t connects your terminal with the container's, and the standard input is none")
             .hint("leave out -t"));
     }
-    let container = create(matches, store)?;
+    let (record, _) = describe(matches, store)?;
+    let container = create(matches, record, store)?;
     if detached {
         started(&container, None)?;
         crate::ui::print(&format!("{}\n", container.record.id));
@@ -277,6 +331,7 @@ fn how(matches: &ArgMatches, input: bool, terminal: bool) -> Result<How> {
 /// Starts it, attached from the beginning, and stays until it ends.
 fn attended(container: &Container<'_>, how: How) -> Result<ExitCode> {
     let (ours, theirs) = attach::pair()?;
+    events::note(container, "attach", &[]);
     started(container, Some(theirs))?;
     attend(container, &ours, how)
 }
@@ -289,7 +344,10 @@ fn attend(container: &Container<'_>, socket: &std::os::fd::OwnedFd, how: How) ->
     let how = How { proxy: if how.terminal { None } else { pid }, ..how };
     match attach::attend(socket, &how)? {
         Ended::Container(code) => Ok(ExitCode::from(code as u8)),
-        Ended::Detached => Ok(ExitCode::SUCCESS),
+        Ended::Detached => {
+            events::note(container, "detach", &[]);
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -311,6 +369,7 @@ fn start(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         return attended(&container, how);
     }
     let socket = attach::to(container.state(), container.record.short())?;
+    events::note(&container, "attach", &[]);
     attend(&container, &socket, how)
 }
 
@@ -323,6 +382,9 @@ fn restart_one(container: &Container<'_>, time: Option<u64>) -> Result<()> {
     };
     mark(Process::of(std::process::id() as i32))?;
     let done = super::end::stop(container, time).and_then(|()| monitor::launch(container, None));
+    if done.is_ok() {
+        events::note(container, "restart", &[]);
+    }
     let _ = mark(None);
     container.settle();
     done
@@ -344,6 +406,7 @@ fn attach_to(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let input = options.interactive && !on(matches, "no-stdin");
     let how = how(matches, input, options.tty)?;
     let socket = attach::to(container.state(), container.record.short())?;
+    events::note(&container, "attach", &[]);
     let proxy = !matches!(word(matches, "sig-proxy"), Some("false" | "0"));
     if proxy { attend(&container, &socket, how) } else { attach::attend(&socket, &how).map(|_| ExitCode::SUCCESS) }
 }

@@ -1,10 +1,10 @@
 //! `stats`, `update`, `diff`: what a container uses, what it may use, and what it has changed.
 
 use super::{containers, each, find, flag, format, format_flag, on, value, word, words};
-use crate::cgroup::{Cgroup, Counters};
+use crate::cgroup::{Cgroup, Controller, Counters};
 use crate::cli::template::{self, Format};
 use crate::container::store::{Container, Store};
-use crate::container::{Now, monitor};
+use crate::container::{Now, events, monitor};
 use crate::error::{Error, Result};
 use crate::spec::Root;
 use crate::spec::build::{self, Purpose};
@@ -69,7 +69,14 @@ fn sample(container: &Container<'_>) -> Option<Sample> {
     let Now::Running { made, .. } = container.now() else { return None };
     let net = made.init.map(|init| network(init.pid)).unwrap_or_default();
     let limit = memory_limit(&made.cgroups);
-    Some(Sample { at: Instant::now(), counters: crate::cgroup::counters(&made.cgroups), net, limit })
+    let mut counters = crate::cgroup::counters(&made.cgroups);
+    if counters.pids_current.is_none() && !made.cgroups.is_empty() {
+        // Where the controller cannot be had: the processes that are there, and not their threads.
+        let pids: std::collections::BTreeSet<i32> =
+            made.cgroups.iter().flat_map(|dir| crate::cgroup::pids(dir)).collect();
+        counters.pids_current = Some(pids.len() as u64);
+    }
+    Some(Sample { at: Instant::now(), counters, net, limit })
 }
 
 /// Bytes received and sent on all links but lo: proc_pid_net(5).
@@ -92,7 +99,7 @@ fn memory_limit(dirs: &[PathBuf]) -> u64 {
 }
 
 /// docker's: powers of 1024 for memory, of 1000 for the others.
-fn bytes(value: u64, base: f64) -> String {
+pub fn bytes(value: u64, base: f64) -> String {
     let units = if base == 1024.0 { ["B", "KiB", "MiB", "GiB", "TiB"] } else { ["B", "kB", "MB", "GB", "TB"] };
     let mut number = value as f64;
     for unit in units {
@@ -220,20 +227,30 @@ fn update(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         if let Now::Running { made, .. } = container.now() {
             let cgroup = Cgroup::of(&made.cgroups)?;
             let asked = |names: &[&str]| names.iter().any(|name| word(matches, name).is_some());
+            let needs = [
+                (Controller::Cpu, &["cpus", "cpu-shares"][..]),
+                (Controller::Cpuset, &["cpuset-cpus"]),
+                (Controller::Memory, &["memory", "memory-swap"]),
+                (Controller::Pids, &["pids-limit"]),
+            ];
+            let needed: Vec<Controller> = needs.iter().filter(|(_, names)| asked(names)).map(|(c, _)| *c).collect();
+            let mut notes = cgroup.turn_on(&needed)?;
             if let Some(cpu) = spec.cpu().filter(|_| asked(&["cpus", "cpu-shares", "cpuset-cpus"])) {
                 cgroup.limit_cpu(cpu)?;
             }
             if let Some(memory) = spec.memory().filter(|_| asked(&["memory", "memory-swap"])) {
                 cgroup.free_swap();
-                for note in cgroup.limit_memory(memory)? {
-                    eprintln!("boxwright: note: {note}");
-                }
+                notes.extend(cgroup.limit_memory(memory)?);
             }
-            if let Some(pids) = spec.pids_limit().filter(|_| asked(&["pids-limit"])) {
-                cgroup.limit_pids(pids)?;
+            if asked(&["pids-limit"]) {
+                // No limit at all is a limit to be written, too.
+                cgroup.limit_pids(spec.pids_limit().unwrap_or(-1))?;
             }
+            notes.iter().for_each(|note| eprintln!("boxwright: note: {note}"));
         }
-        container.save()
+        container.save()?;
+        events::note(&container, "update", &[]);
+        Ok(())
     })
 }
 

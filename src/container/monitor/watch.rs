@@ -6,8 +6,8 @@ use super::Baggage;
 use super::{go, inherited};
 use crate::container::attach::{self, Message, PIECE};
 use crate::container::log::{Stream, Writer};
-use crate::container::store::Container;
-use crate::container::{Restart, times};
+use crate::container::store::{Container, Store};
+use crate::container::{Restart, events, times};
 use crate::error::{Error, Result};
 use crate::journal::{Journal, Made};
 use crate::sys::process::{self, End};
@@ -81,6 +81,11 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
             h.error = e.to_string();
         }
     });
+    if oom {
+        events::note(container, "oom", &[]);
+    }
+    let seconds = begun.elapsed().as_secs().to_string();
+    events::note(container, "die", &[("exitCode", code.to_string()), ("execDuration", seconds)]);
     drop(locked);
     if again && undone.is_ok() {
         let _ = journal.save(&Made { id: baggage.id.clone(), kept: true, ..Made::default() });
@@ -88,7 +93,7 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
         if watch.pause(container, begun.elapsed()) {
             // Whoever stops it has this lock while they say so: either we see it, or they see it running.
             let _locked = container.lock()?;
-            if !container.history().stopped {
+            if !container.history().rests() {
                 let _ = container.note(|h| (h.restarts, h.hasty) = (h.restarts + 1, h.hasty + 1));
                 attach::forget(container.state(), &baggage.id);
                 return go(&container.fresh(), None, None, Some(journal));
@@ -97,10 +102,10 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     }
     attach::forget(container.state(), &baggage.id);
     if undone.is_ok() {
+        if container.record.rm && !container.history().between() {
+            let _ = Store::new(container.state()).discard(&baggage.id);
+        }
         journal.remove();
-    }
-    if container.record.rm {
-        container.remove_at_end();
     }
     watch.tell_all(&Message::End(code));
     watch.farewell();
@@ -287,7 +292,7 @@ impl Watch {
     /// Shall it be started again?
     fn policy(&self, container: &Container<'_>, code: i32) -> bool {
         let history = container.history();
-        if history.stopped || self.stop {
+        if history.rests() || self.stop {
             return false;
         }
         match container.record.restart {
@@ -309,7 +314,7 @@ impl Watch {
         while !self.stop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return !container.history().stopped;
+                return !container.history().rests();
             }
             self.clients.iter_mut().for_each(|client| client.typed.clear());
             let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
