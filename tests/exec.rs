@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::desk::Desk;
 use common::inventory::{Inventory, descendants};
 use common::{Output, World, wait};
 use nix::sys::signal::{Signal, kill};
@@ -309,61 +310,13 @@ fn in_the_background_it_prints_nothing_and_stays() {
     }
 }
 
-/// A terminal of ours, at which boxwright runs.
-struct Desk {
-    master: std::fs::File,
-    slave: std::os::fd::OwnedFd,
-    child: Child,
-    seen: String,
-}
-
-impl Desk {
-    /// exec with these arguments, at a terminal of 33 lines with 99 characters.
-    fn exec(world: &World, args: &[&str]) -> Desk {
-        let size = nix::pty::Winsize { ws_row: 33, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 };
-        let pair = nix::pty::openpty(Some(&size), None).expect("a terminal");
-        let dup = || Stdio::from(pair.slave.try_clone().expect("dup"));
-        let mut command = world.any("setsid");
-        command.args(["--ctty", "--"]).arg(world.program()).arg("exec").args(args);
-        let child = command.stdin(dup()).stdout(dup()).stderr(dup()).spawn().expect("setsid");
-        Desk { master: pair.master.into(), slave: pair.slave, child, seen: String::new() }
-    }
-
-    fn type_in(&mut self, keys: &str) {
-        self.master.write_all(keys.as_bytes()).expect("write");
-    }
-
-    /// Reads until that has been shown.
-    #[track_caller]
-    fn shows(&mut self, text: &str) {
-        use std::os::fd::AsFd;
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !self.seen.contains(text) {
-            let mut fds = [nix::poll::PollFd::new(self.master.as_fd(), nix::poll::PollFlags::POLLIN)];
-            if nix::poll::poll(&mut fds, 100_u16).expect("poll") > 0 {
-                let mut buffer = [0; 4096];
-                let n = self.master.read(&mut buffer).expect("read");
-                self.seen += &String::from_utf8_lossy(&buffer[..n]);
-            }
-            assert!(Instant::now() < deadline, "{text:?} is not in {:?}", self.seen);
-        }
-    }
-
-    /// `stty`, at this terminal.
-    fn stty(&self, args: &[&str]) -> String {
-        let mut stty = std::process::Command::new("stty");
-        let output = stty.args(args).stdin(self.slave.try_clone().expect("dup")).output().expect("stty");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
-
 #[test]
 fn a_terminal_with_its_size_and_keys() {
     for make in worlds() {
         let world = sleeping(make, &[]);
         let script = "trap 'echo size $(stty size)' WINCH; tty; test -t 0 && test -t 1 && test -t 2 && echo yes $TERM; \
                       stty size; read a; echo got $a; while read b; do echo again $b; done; exit 9";
-        let mut desk = Desk::exec(&world, &["-it", "c", "sh", "-c", script]);
+        let mut desk = Desk::new(&world, &["exec", "-it", "c", "sh", "-c", script]);
         desk.shows("/dev/pts/");
         desk.shows("yes xterm");
         desk.shows("33 99");
@@ -409,7 +362,7 @@ fn detach_keys_leave_it_running() {
     let world = sleeping(World::new, &[]);
     for (flags, keys) in [(&["-it"][..], "\x10\x11"), (&["-it", "--detach-keys", "ctrl-x,y"], "\x18y")] {
         let script = "echo ready; while sleep 0.02; do seq 5000; done";
-        let mut desk = Desk::exec(&world, &[flags, &["c", "sh", "-c", script]].concat());
+        let mut desk = Desk::new(&world, &[&["exec"], flags, &["c", "sh", "-c", script]].concat());
         desk.shows("ready");
         desk.type_in(keys);
         ends(&mut desk.child, 0);
