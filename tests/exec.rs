@@ -189,6 +189,10 @@ fn environment_user_and_directory() {
             );
             let by_name = sh(&world, &["--user", "daemon"], "id -un; echo $HOME").exits(0);
             assert_eq!(by_name.stdout, "daemon\n/usr/sbin\n");
+            world.run(["rm", "-f", "c"]).exits(0);
+            let args = ["full-run", "-d", "--name", "c", "-u", "daemon", "--network", "none", "host", "sleep", "1000"];
+            world.run(args).exits(0);
+            assert_eq!(sh(&world, &[], "id -un").stdout, "daemon\n", "the container's own user, where none is named");
         }
         done(world);
     }
@@ -215,6 +219,25 @@ fn the_record_counts_and_privileged_adds_to_it() {
     let world = sleeping(World::new, &["--oom-score-adj", "321", "--security-opt", "seccomp=unconfined"]);
     let said = sh(&world, &[], "cat /proc/self/oom_score_adj; grep Seccomp: /proc/self/status").exits(0).stdout;
     assert_eq!(said, "321\nSeccomp:\t0\n");
+    done(world);
+}
+
+#[test]
+fn a_full_container_says_so() {
+    let world = Cell::new(World::new);
+    if let Some(why) = world.no_cgroups() {
+        skip!("{why}");
+    }
+    world
+        .run(["full-run", "-d", "--name", "c", "--pids-limit", "1", "--network", "none", "host", "sleep", "1000"])
+        .exits(0);
+    let full = exec(&world, &["c", "true"]);
+    // v1 counts who joins a cgroup, and refuses only who is born there.
+    if common::cgroup_v2() {
+        assert!(full.code() == 125 && full.stderr.contains("the limit on the container's processes"), "{full}");
+    } else {
+        full.exits(0);
+    }
     done(world);
 }
 
@@ -330,9 +353,9 @@ fn a_terminal_with_its_size_and_keys() {
         ends(&mut desk.child, 9);
         assert!(desk.stty(&["-a"]).contains(" icanon"), "and itself again afterwards");
         // Ctrl-C is for the command.
-        let mut desk = Desk::exec(
+        let mut desk = Desk::new(
             &world,
-            &["-it", "c", "sh", "-c", "trap 'echo caught; exit 3' INT; echo ready; sleep 100 & wait"],
+            &["exec", "-it", "c", "sh", "-c", "trap 'echo caught; exit 3' INT; echo ready; sleep 100 & wait"],
         );
         desk.shows("ready");
         desk.type_in("\x03");
@@ -368,7 +391,7 @@ fn detach_keys_leave_it_running() {
         ends(&mut desk.child, 0);
     }
     // They go on, although nobody reads their terminals.
-    assert_eq!(sh(&world, &[], "ps ax -o args | grep -c '^sh -c echo read[y]'").stdout, "2\n");
+    assert_eq!(sh(&world, &[], "ps ax -o ppid,args | grep -c '^ *0 sh -c echo read[y]'").stdout, "2\n");
     done(world);
 }
 

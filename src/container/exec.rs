@@ -116,7 +116,7 @@ fn not_running(container: &Container<'_>) -> Error {
 /// What failed because the container ended meanwhile, failed for that reason.
 fn in_time(e: Error, container: &Container<'_>, init: &OwnedFd) -> Error {
     // What a dying container answers. Its end may be yet to come: the kernel first ends all others that are in it.
-    let dying = [Errno::ESRCH, Errno::ENOMEM, Errno::ENOENT, Errno::ENODEV, Errno::EACCES];
+    let dying = [Errno::ESRCH, Errno::ENOMEM, Errno::ENOENT, Errno::ENODEV];
     let patience = if dying.iter().any(|errno| e.is(*errno)) { 1000_u16 } else { 0 };
     // 126 and 127 are about the command.
     if e.exit != crate::error::code::FAILED {

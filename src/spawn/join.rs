@@ -231,7 +231,7 @@ fn approach(job: &Job<'_>, to_caller: Wire, wire: &Wire) -> ! {
         crate::primitive::find("private-mounts").map_or(Ok(()), |p| p.join(&mut guest))?;
         tell_of(job, &guest, "unshare-pid")?;
         process::prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, 0)?;
-        process::clone3(CloneFlags::empty(), job.cgroup.clone_into())
+        process::clone3(CloneFlags::empty(), job.cgroup.clone_into()).map_err(not_born)
     });
     match born {
         Ok(Fork::Child) => {
@@ -255,6 +255,20 @@ fn approach(job: &Job<'_>, to_caller: Wire, wire: &Wire) -> ! {
         }
         Err(e) => fail(&to_caller, Some(e)),
     }
+}
+
+fn not_born(e: Error) -> Error {
+    e.explain(
+        Errno::EAGAIN,
+        "the limit on the container's processes is reached, or that on yours",
+        "boxwright update --pids-limit N CONTAINER; ulimit -u",
+    )
+    .explain(
+        Errno::EACCES,
+        "who is not root may only start a process in a cgroup when all that lies between that one and their own is theirs \
+         (cgroups(7), delegation); another login's, say, is not",
+        "from where the container was started; or: systemd-run --user --scope boxwright exec …",
+    )
 }
 
 fn guest<'a>(job: &'a Job<'_>, wire: &Rc<Wire>) -> Guest<'a> {
