@@ -18,10 +18,18 @@ fn worlds() -> Vec<fn() -> World> {
 const ECHO: &str = "while read -r line; do \
                     case $line in size) stty size ;; end) exit 4 ;; many) seq 20000; echo many done ;; *) echo got $line ;; esac; done";
 
+/// A world, as it is after one container that was kept.
+fn used(make: fn() -> World) -> (World, common::inventory::Inventory) {
+    let world = make().used();
+    world.run(["full-run", "--name", "first", "--network", "none", "host", "true"]).exits(0);
+    world.run(["rm", "first"]).exits(0);
+    let before = world.inventory();
+    (world, before)
+}
+
 /// A container `c` in the background, with a terminal at which ECHO answers.
 fn up(make: fn() -> World) -> (World, common::inventory::Inventory) {
-    let world = make().used();
-    let before = world.inventory();
+    let (world, before) = used(make);
     world.run(["full-run", "-dit", "--name", "c", "--network", "none", "host", "sh", "-c", ECHO]).exits(0);
     (world, before)
 }
@@ -140,8 +148,7 @@ fn other_keys_and_none_that_type() {
 /// A container that was started before anybody looked, and one that is attached from the beginning.
 #[test]
 fn from_the_beginning_and_again() {
-    let world = World::new().used();
-    let before = world.inventory();
+    let (world, before) = used(World::new);
     let args = ["full-run", "-it", "--name", "c", "--network", "none", "host", "sh", "-c", ECHO];
     let mut desk = Desk::new(&world, &args);
     sized(&mut desk, "33 99");

@@ -30,6 +30,9 @@ struct Cell {
 impl Cell {
     fn new(make: fn() -> World) -> Cell {
         let world = make().used();
+        // What stays of the first container that was kept is there already.
+        world.run(["full-run", "--name", "first", "--network", "none", "host", "true"]).exits(0);
+        world.run(["rm", "first"]).exits(0);
         Cell { before: world.inventory(), world }
     }
 }

@@ -150,7 +150,7 @@ impl World {
 
     /// The same world after one container, which has made what is made only once (the image's files, lists of leases).
     pub fn used(self) -> World {
-        self.run(["full-run", "host", "true"]).exits(0);
+        self.run(["full-run", "--rm", "host", "true"]).exits(0);
         // Root's first user namespace begins the list of ranges of ids. (Where there are none, this fails, and so be it.)
         self.run(["map-user"]);
         self
