@@ -1,6 +1,7 @@
 //! A terminal with somebody before it: boxwright runs there, keys are typed, and what is shown is read.
 
 use super::World;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,6 +23,10 @@ impl Desk {
     pub fn new(world: &World, args: &[&str]) -> Desk {
         let size = nix::pty::Winsize { ws_row: 33, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = nix::pty::openpty(Some(&size), None).expect("a terminal");
+        // Who has a copy of the master keeps the terminal from hanging up.
+        for end in [&pair.master, &pair.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("fcntl");
+        }
         let dup = || Stdio::from(pair.slave.try_clone().expect("dup"));
         let mut command = world.any("setsid");
         command.args(["--ctty", "--"]).arg(world.program()).args(args);
