@@ -134,7 +134,7 @@ fn not_running(container: &Container<'_>) -> Error {
 /// What failed because the container ended meanwhile, failed for that reason.
 fn in_time(e: Error, container: &Container<'_>, init: &OwnedFd) -> Error {
     // What a dying container answers. Its end may be yet to come: the kernel first ends all others that are in it.
-    let dying = [Errno::ESRCH, Errno::ENOMEM, Errno::ENOENT, Errno::ENODEV, Errno::EACCES];
+    let dying = [Errno::ESRCH, Errno::ENOMEM, Errno::ENOENT, Errno::ENODEV];
     let patience = if dying.iter().any(|errno| e.is(*errno)) { 1000_u16 } else { 0 };
     // 126 and 127 are about the command.
     if e.exit != crate::error::code::FAILED {
@@ -182,7 +182,9 @@ fn possible(primitive: &dyn Primitive, spec: &Spec) -> bool {
 /// in memory: this command starts itself anew, from there.
 fn beware(spec: &Spec, door: &Door) -> Result<()> {
     let reachable = spec.bounding().has(caps::SYS_PTRACE) && !door.kinds.contains(CloneFlags::CLONE_NEWUSER);
-    let is_copy = || std::fs::read_link("/proc/self/exe").is_ok_and(|exe| exe.starts_with("/memfd:boxwright"));
+    let is_copy = || {
+        std::fs::read_link("/proc/self/exe").is_ok_and(|exe| exe.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"))
+    };
     if !reachable || is_copy() {
         return Ok(());
     }

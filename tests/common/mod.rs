@@ -6,6 +6,7 @@
 
 #![allow(dead_code)] // no single test program uses all of it
 
+pub mod desk;
 pub mod drawing;
 pub mod inventory;
 pub mod life;
