@@ -5,6 +5,7 @@
 
 mod watch;
 
+use super::health::Health;
 use super::store::{Container, Store};
 use super::{attach, times};
 use crate::command::stdio::Streams;
@@ -85,6 +86,9 @@ fn go(container: &Container<'_>, client: Option<OwnedFd>, report: Option<&OwnedF
         h.error.clear();
     })?;
     let (id, state) = (container.record.short(), container.state());
+    if container.record.health.is_some() {
+        Health::default().write(container)?;
+    }
     let set_up = || -> Result<Baggage> {
         let spec = spec(container)?;
         let prefix = prefix(&spec)?;

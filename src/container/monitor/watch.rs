@@ -1,10 +1,11 @@
 //! What a monitor does for as long as the container runs: output goes into the log and to those who are attached, what
 //! they type goes in; and when it has ended, it takes everything back, and writes down how it ended. One loop that waits
-//! for descriptors, without a clock.
+//! for descriptors; a clock is one of them only where there is a health check.
 
 use super::Baggage;
 use super::{go, inherited};
 use crate::container::attach::{self, Message, PIECE};
+use crate::container::health::checks::Checks;
 use crate::container::log::{Stream, Writer};
 use crate::container::store::{Container, Store};
 use crate::container::{Restart, times};
@@ -38,6 +39,7 @@ struct Watch<'a> {
     clients: Vec<Client>,
     log: Writer,
     buffer: Vec<u8>,
+    checks: Option<Checks<'a>>,
     ended: Option<End>,
     stop: bool,
 }
@@ -61,10 +63,13 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
         clients: baggage.client.into_iter().map(|fd| Client::new(quick(inherited(fd)))).collect(),
         log: Writer::open(&container.dir(), container.record.log)?,
         buffer: vec![0; PIECE],
+        checks: Checks::of(container)?,
         ended: None,
         stop: false,
     };
     let end = watch.attend()?;
+    // Whoever is looking at a container that has ended has nothing more to say.
+    watch.checks = None;
     let code = i32::from(end.exit_code());
     let made = journal.made().unwrap_or_default();
     let oom = crate::cgroup::counters(&made.cgroups).oom_kill.is_some_and(|n| n > 0);
@@ -144,9 +149,14 @@ impl Watch<'_> {
     fn turn(&mut self) -> Result<bool> {
         let held_back = self.held_back();
         let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-        if self.ended.is_none() {
+        let runs = self.ended.is_none();
+        if runs {
             fds.push(PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN));
         }
+        let check = self.checks.as_ref().filter(|_| runs).map(|checks| {
+            fds.push(PollFd::new(checks.as_fd(), PollFlags::POLLIN));
+            fds.len() - 1
+        });
         let first_output = fds.len();
         for output in self.outputs.iter().flatten().filter(|_| !held_back) {
             fds.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
@@ -173,7 +183,12 @@ impl Watch<'_> {
                 self.clients.push(Client::new(socket));
             }
         }
-        if first_output == 2 && ready[1] {
+        if let (Some(at), Some(checks)) = (check, &mut self.checks)
+            && ready[at]
+        {
+            checks.turn();
+        }
+        if runs && ready[1] {
             self.ended = Some(process::wait(nix::unistd::Pid::from_raw(self.pid))?);
         }
         let present: Vec<usize> =
