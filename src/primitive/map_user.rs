@@ -74,7 +74,7 @@ impl Primitive for MapUser {
 
     /// Only now: until it was in its cgroup, the process had to be whoever called, who may put it there.
     fn join(&self, guest: &mut Guest) -> Result<()> {
-        if !guest.enters(CloneFlags::CLONE_NEWUSER) {
+        if !guest.spec.userns() {
             return Ok(());
         }
         let mapped = |result: Result<()>| result.or_else(|e| if e.is(Errno::EINVAL) { Ok(()) } else { Err(e) });

@@ -1,17 +1,17 @@
 //! A command that comes to a container later: the same list once more, with [`Primitive::join`] in place of `inside`.
 //!
 //! Two processes go there. A PID namespace cannot be entered, only be born into; so a *keeper* enters the container's
-//! user namespace, asks for the PID namespace for its children, and has one child, straight into the container's cgroup.
-//! That child walks the list and becomes the command. The keeper itself is never in the container: it turns into an idle
-//! process of the host's, without terminal and descriptors, that waits for its child. It has to be there: the kernel does
-//! not let the container's first process end before all others of its PID namespace are reaped (pid_namespaces(7)), and
-//! who called may have been stopped or killed.
+//! user namespace and its root, asks for the PID namespace for its children, and has one child, straight into the
+//! container's cgroup. That child walks the list and becomes the command. The keeper stays outside of the container's PID
+//! namespace and cgroup: an idle process, without terminal and descriptors, that waits for its child. It has to be there:
+//! the kernel does not let the container's first process end before all others of its PID namespace are reaped
+//! (zap_pid_ns_processes), and who called may have been stopped or killed.
 //!
 //! What the container may see meanwhile is the child, from its birth until execve(2). It is not dumpable, so only who has
 //! CAP_SYS_PTRACE over the *host's* user namespace can trace it or open what is in its /proc directory: its descriptors
-//! (CVE-2016-9962), its root and working directory, its program, which is the host's boxwright (CVE-2019-5736). A
-//! container that was given that capability without a user namespace could: then the caller runs as a sealed copy
-//! ([`crate::container::exec`]).
+//! (CVE-2016-9962), and its program, which is the host's boxwright (CVE-2019-5736). A container that was given that
+//! capability without a user namespace can: for that case the caller runs as a sealed copy
+//! ([`crate::container::exec`]), and the child never has the host's root.
 
 use super::{Guest, Side, Watcher};
 use crate::cgroup::Cgroup;
@@ -24,12 +24,14 @@ use crate::sys::process::{self, Fork};
 use crate::sys::{self, trace};
 use crate::wire::{FromGuest, Wire};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::rc::Rc;
 
 /// The way into a container: its first process, and the kinds of namespaces in which that is and we are not.
@@ -74,18 +76,16 @@ impl Guest<'_> {
         self.door.is_some()
     }
 
-    /// Is there a namespace of that kind to be joined?
-    pub fn enters(&self, kind: CloneFlags) -> bool {
-        self.door.is_some_and(|door| door.kinds.contains(kind))
-    }
-
-    /// Joins it, if there is.
+    /// Joins the container's namespace of that kind, if it is another than ours.
     ///
     /// # Errors
     /// ESRCH when the container has ended; EPERM.
-    pub fn enter(&self, kind: CloneFlags) -> Result<()> {
-        match self.door.filter(|door| door.kinds.contains(kind)) {
-            Some(door) => process::setns(sys::exec::inherited(door.init), kind),
+    pub fn enter(&mut self, kind: CloneFlags) -> Result<()> {
+        match self.door.as_mut().filter(|door| door.kinds.contains(kind)) {
+            Some(door) => {
+                door.kinds.remove(kind);
+                process::setns(sys::exec::inherited(door.init), kind)
+            }
             None => Ok(()),
         }
     }
@@ -223,7 +223,12 @@ fn approach(job: &Job<'_>, to_caller: Wire, wire: &Wire) -> ! {
     let to_caller = Rc::new(to_caller);
     let mut guest = guest(job, &to_caller);
     listen(job, &to_caller);
+    let mut null = None;
     let born = walk(job, &mut guest, |p, guest| p.approach(guest)).and_then(|()| {
+        null = Some(trace::paused(|| sys::fs::open(Path::new("/dev/null"), OFlag::O_RDWR, 0))?);
+        // Whoever is born there is seen there: so it is born with the container's root, and never has the host's.
+        tell_of(job, &guest, "private-mounts")?;
+        crate::primitive::find("private-mounts").map_or(Ok(()), |p| p.join(&mut guest))?;
         tell_of(job, &guest, "unshare-pid")?;
         process::prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, 0)?;
         process::clone3(CloneFlags::empty(), job.cgroup.clone_into())
@@ -246,7 +251,7 @@ fn approach(job: &Job<'_>, to_caller: Wire, wire: &Wire) -> ! {
                 let _ = process::wait(pid);
                 process::exit_now(0);
             }
-            keep(pid, pidfd, wire)
+            keep(pid, pidfd, wire, null)
         }
         Err(e) => fail(&to_caller, Some(e)),
     }
@@ -311,10 +316,12 @@ fn fail(wire: &Wire, e: Option<Error>) -> ! {
 
 /// Waits for the child's end and tells it, if somebody is there to hear it. What is written to a terminal that its
 /// reader has left is read and forgotten, or the command would stand still.
-fn keep(child: Pid, pidfd: OwnedFd, wire: &Wire) -> ! {
-    let copy = wire.as_fd().try_clone_to_owned().ok();
-    let kept = sys::background::detach(c"boxwright-exec", [pidfd].into_iter().chain(copy).collect());
-    let Ok([pidfd, wire]) = kept.map(<[OwnedFd; 2]>::try_from).unwrap_or(Err(vec![])) else { process::exit_now(1) };
+fn keep(child: Pid, pidfd: OwnedFd, wire: &Wire, null: Option<OwnedFd>) -> ! {
+    let detach = || -> Option<[OwnedFd; 2]> {
+        let keep = vec![pidfd, wire.as_fd().try_clone_to_owned().ok()?];
+        sys::background::detach(c"boxwright-exec", null?, keep).ok()?.try_into().ok()
+    };
+    let Some([pidfd, wire]) = detach() else { process::exit_now(1) };
     let (wire, mut caller, mut terminal) = (Wire::from(wire), true, None::<OwnedFd>);
     loop {
         let mut fds = vec![PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];

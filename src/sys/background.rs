@@ -18,23 +18,24 @@ pub fn run(name: &CStr, keep: Vec<OwnedFd>, work: impl FnOnce(Vec<OwnedFd>)) -> 
     super::trace::listen(None);
     // Whoever reads the caller's output waits until the last copy of that descriptor is closed; the same goes for
     // every pipe and lock of the caller's.
-    if let Ok(kept) = detach(name, keep) {
+    let null = super::fs::open(std::path::Path::new("/dev/null"), nix::fcntl::OFlag::O_RDWR, 0);
+    if let Ok(kept) = null.and_then(|null| detach(name, null, keep)) {
         work(kept);
     }
     process::exit_now(0)
 }
 
-/// Makes the calling process such a one: only those descriptors stay. The caller must own no other that it will use.
+/// Makes the calling process such a one: only those descriptors stay, and `null` (the host's /dev/null) as its standard
+/// streams. The caller must own no other that it will use.
 ///
 /// # Errors
 /// EMFILE; EPERM for the leader of a process group.
-pub fn detach(name: &CStr, keep: Vec<OwnedFd>) -> Result<Vec<OwnedFd>> {
+pub fn detach(name: &CStr, null: OwnedFd, keep: Vec<OwnedFd>) -> Result<Vec<OwnedFd>> {
     let fail = |what: &'static str| move |e| Error::call(what, e);
     nix::unistd::setsid().map_err(fail("setsid()"))?;
     // Signals that the caller reads from a signalfd are blocked; this process is to be ended by them.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(fail("rt_sigprocmask()"))?;
     nix::unistd::chdir("/").map_err(fail("chdir(\"/\")"))?;
-    let null = super::fs::open(std::path::Path::new("/dev/null"), nix::fcntl::OFlag::O_RDWR, 0)?;
     // Out of the way of 0, 1 and 2, which a caller may have closed before it opened what is kept.
     let kept: Vec<OwnedFd> =
         keep.into_iter().map(above_2).collect::<nix::Result<_>>().map_err(fail("fcntl(F_DUPFD)"))?;
