@@ -104,7 +104,7 @@ descendant_or_end() {
 # The newest process of that name that descends from this lab; sets $pid.
 descendant() {
 	for pid in $(pgrep -x "$1" | sort -rn); do
-		if is_ours "$pid"; then return 0; fi
+		if is_ours "$pid" && ! try has_ended "$pid"; then return 0; fi
 	done
 	return 1
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Capabilities, user, resource limits: what is left of root.
+# What is left of root: capabilities, the user, resource limits.
 
 ## Root is forty-one things
 # Root reads what nobody may read. That is one of its powers, CAP_DAC_OVERRIDE, and it can be taken alone:

@@ -120,7 +120,8 @@ fn list(state: &State, style: Style) -> Result<ExitCode> {
         let done = progress.of(&lab);
         let here = if next == Some(lab.folder) { "→" } else { "" };
         let hints = if done.hints > 0 { done.hints.to_string() } else { String::new() };
-        let about = lab.script()?.about.lines().next().unwrap_or_default().to_string();
+        // "Memory by number: what has no path is hidden by no mount." has a title, and a line is enough in a list.
+        let about = lab.script()?.about.split([':', '\n']).next().unwrap_or_default().to_string();
         let row =
             [here.into(), lab.number().into(), lab.name().into(), mark(done.script), mark(done.solved), hints, about];
         table.row(row);
