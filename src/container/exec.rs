@@ -180,7 +180,9 @@ fn possible(primitive: &dyn Primitive, spec: &Spec) -> bool {
 /// in memory: this command starts itself anew, from there.
 fn beware(spec: &Spec, door: &Door) -> Result<()> {
     let reachable = spec.bounding().has(caps::SYS_PTRACE) && !door.kinds.contains(CloneFlags::CLONE_NEWUSER);
-    let is_copy = || std::fs::read_link("/proc/self/exe").is_ok_and(|exe| exe.starts_with("/memfd:boxwright"));
+    let is_copy = || {
+        std::fs::read_link("/proc/self/exe").is_ok_and(|exe| exe.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"))
+    };
     if !reachable || is_copy() {
         return Ok(());
     }
