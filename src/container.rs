@@ -11,7 +11,7 @@ pub mod names;
 pub mod store;
 pub mod times;
 
-use crate::journal::Made;
+use crate::journal::{Made, Process};
 use crate::spec::build::Options;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -90,10 +90,26 @@ pub struct History {
     pub error: String,
     /// Was one of its processes killed for want of memory?
     pub oom_killed: bool,
-    /// How often its monitor has started it again.
+    /// How often its monitor has started it again since somebody last started it.
     pub restarts: u32,
+    /// How many of these came one soon after the other: the more, the longer the next one waits.
+    pub hasty: u32,
+    /// The command that is about to start it again, having stopped it: as long as that lives, it is not over.
+    pub restarter: Option<Process>,
     /// Somebody asked it to stop: no policy starts it again.
     pub stopped: bool,
+}
+
+impl History {
+    /// Was it started and has not ended, as far as anybody has written down?
+    pub fn open(&self) -> bool {
+        self.started > self.finished
+    }
+
+    /// Is a `restart` between its two halves?
+    pub fn between(&self) -> bool {
+        self.restarter.and_then(Process::open).is_some()
+    }
 }
 
 /// What is true of it now.
@@ -134,5 +150,10 @@ impl Now {
     /// Is there a process of it?
     pub fn runs(&self) -> bool {
         matches!(self, Now::Running { .. })
+    }
+
+    /// Is there none, and nobody who is about to make one?
+    pub fn is_over(&self) -> bool {
+        matches!(self, Now::Created | Now::Exited)
     }
 }

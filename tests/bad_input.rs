@@ -57,7 +57,7 @@ fn one_clear_error(run: &Output, names: &[&str]) {
 fn try_all(world: &World) {
     let before = world.inventory();
     for (args, code, names) in CASES {
-        let run = world.run(["full-run"].iter().chain(args)).exits(code);
+        let run = world.run(["full-run", "--rm"].iter().chain(args)).exits(code);
         one_clear_error(&run, names);
     }
     world.assert_unchanged(&before);
@@ -79,7 +79,7 @@ fn every_error_is_clear_to_an_ordinary_user() {
 /// As docker refuses --privileged in a user namespace. (An ordinary user has no other choice, and is not told off.)
 #[test]
 fn privileged_and_ids_of_its_own_exclude_each_other() {
-    let run = |world: World| world.run(["full-run", "--userns", "auto", "--privileged", "host", "true"]);
+    let run = |world: World| world.run(["full-run", "--rm", "--userns", "auto", "--privileged", "host", "true"]);
     run(World::as_user()).exits(0);
     if !common::is_root() {
         skip!("only root has the choice");
@@ -103,7 +103,7 @@ fn a_usage_error_is_boxwrights_own_failure() {
 fn what_cannot_be_executed_is_126() {
     let world = World::new();
     for program in ["/etc", "/etc/passwd"] {
-        let run = world.run(["full-run", "host", program]).exits(126);
+        let run = world.run(["full-run", "--rm", "host", program]).exits(126);
         one_clear_error(&run, &[program]);
     }
 }
@@ -114,7 +114,7 @@ fn a_root_filesystem_without_the_command_is_127() {
     let rootfs = world.dir.path().join("empty");
     std::fs::create_dir(&rootfs).expect("mkdir");
     let before = world.inventory();
-    let run = world.run(["full-run", "--rootfs", &rootfs.to_string_lossy(), "/bin/sh"]).exits(127);
+    let run = world.run(["full-run", "--rm", "--rootfs", &rootfs.to_string_lossy(), "/bin/sh"]).exits(127);
     one_clear_error(&run, &["/bin/sh"]);
     world.assert_unchanged(&before);
 }
@@ -125,7 +125,7 @@ fn more_memory_than_there_is_only_warns() {
     if let Some(why) = world.no_cgroups() {
         skip!("{why}");
     }
-    let run = world.run(["full-run", "--memory", "999999g", "host", "true"]).exits(0);
+    let run = world.run(["full-run", "--rm", "--memory", "999999g", "host", "true"]).exits(0);
     assert!(run.stderr.contains("--memory 999999g"), "{run}");
 }
 
@@ -142,7 +142,7 @@ fn a_mount_target_that_leads_out_of_the_root_stays_inside() {
     let before = world.inventory();
     for target in ["/trap", "/trap/deep", "/up/etc"] {
         let volume = format!("{}:{target}", world.dir.path().join("home").display());
-        world.run(["full-run", "-v", &volume, "--rootfs", &rootfs.to_string_lossy(), "/bin/true"]);
+        world.run(["full-run", "--rm", "-v", &volume, "--rootfs", &rootfs.to_string_lossy(), "/bin/true"]);
         let inside = std::fs::read_dir(&outside).expect("the directory").count();
         assert_eq!(inside, 0, "{target} was made outside of the root");
     }
@@ -168,6 +168,6 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("mount(MS_PRIVATE)");
     mount(Some("tiny"), &world.root(), Some("tmpfs"), MsFlags::empty(), Some("size=4k")).expect("mount(tmpfs)");
-    let run = world.run(["full-run", "host", "true"]).exits(125);
+    let run = world.run(["full-run", "--rm", "host", "true"]).exits(125);
     one_clear_error(&run, &["ENOSPC"]);
 }

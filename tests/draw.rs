@@ -42,7 +42,7 @@ fn pictures_are_reports(world: &World) {
         let svg = world.run(drawing(&stage)).exits(0).stdout;
         let picture = parse(&svg);
         let full: &[&str] = if stage == "full-run" {
-            &["--report-file", "home/report", "--hostname", "box", "host", "true"]
+            &["--rm", "--report-file", "home/report", "--hostname", "box", "host", "true"]
         } else {
             &["--all"]
         };

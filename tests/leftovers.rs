@@ -80,9 +80,9 @@ fn nothing_is_left_after_an_error() {
         let world = ready(make());
         let before = world.inventory();
         world.run(run(&world, &["/no/such/program"])).exits(127);
-        world.run(["full-run", "--rootfs", "/no/such/directory", "true"]).exits(125);
-        world.run(["full-run", "--user", "nobody-of-that-name", "host", "true"]).exits(125);
-        world.run(["full-run", "--workdir", "/proc/1/nothing/there", "host", "true"]);
+        world.run(["full-run", "--rm", "--rootfs", "/no/such/directory", "true"]).exits(125);
+        world.run(["full-run", "--rm", "--user", "nobody-of-that-name", "host", "true"]).exits(125);
+        world.run(["full-run", "--rm", "--workdir", "/proc/1/nothing/there", "host", "true"]);
         world.assert_unchanged(&before);
     }
 }

@@ -28,7 +28,7 @@ fn report(world: &World, stage: &str, format: &str) -> Result<String, String> {
     }
     let file = world.root().join("report");
     let file = file.to_str().expect("UTF-8");
-    world.run(["full-run", "--format", format, "--report-file", file, "host", "true"]).exits(0);
+    world.run(["full-run", "--rm", "--format", format, "--report-file", file, "host", "true"]).exits(0);
     Ok(std::fs::read_to_string(file).expect("the report"))
 }
 

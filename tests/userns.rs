@@ -11,7 +11,7 @@ fn lack(world: &World) -> Option<String> {
     if !world.is_root() {
         return Some("only root can give a container ids of its own".into());
     }
-    let tried = world.run(["full-run", "--userns", "auto", "--network", "none", "host", "true"]);
+    let tried = world.run(["full-run", "--rm", "--userns", "auto", "--network", "none", "host", "true"]);
     let refused = tried.stderr.contains("id-mapped") || tried.stderr.contains("Linux 5.19");
     (tried.code() == 125 && refused).then_some(tried.stderr)
 }
@@ -30,7 +30,7 @@ fn the_container_owns_its_files_and_the_disk_stays_roots() {
     let volume = format!("{}:/v:ro", secret.join("volume").display());
     let shell = "touch /x && stat -c %u:%g / /etc /x /usr /v && cat /proc/self/uid_map";
     let run = world
-        .run(["full-run", "--userns", "auto", "--network", "none", "-v", &volume, "host", "sh", "-c", shell])
+        .run(["full-run", "--rm", "--userns", "auto", "--network", "none", "-v", &volume, "host", "sh", "-c", shell])
         .exits(0);
     let lines: Vec<&str> = run.stdout.lines().collect();
     assert_eq!(lines[..5], ["0:0", "0:0", "0:0", "65534:65534", "65534:65534"], "{run}");
@@ -49,7 +49,7 @@ fn what_it_writes_into_a_root_filesystem_is_roots_on_the_disk() {
         std::fs::create_dir_all(rootfs.join(name)).unwrap();
     }
     std::fs::set_permissions(&rootfs, PermissionsExt::from_mode(0o755)).unwrap();
-    let mut args = vec!["full-run".to_string(), "--userns".into(), "auto".into(), "--rootfs".into()];
+    let mut args = vec!["full-run".to_string(), "--rm".into(), "--userns".into(), "auto".into(), "--rootfs".into()];
     args.push(rootfs.display().to_string());
     for name in ["usr", "lib", "lib64", "bin"] {
         if std::path::Path::new("/").join(name).exists() {
@@ -70,7 +70,7 @@ fn two_at_once_have_different_ids() {
     }
     let script = "cat /proc/self/uid_map; sleep 1";
     let start = || {
-        let args = ["full-run", "--userns", "auto", "--network", "none", "host", "sh", "-c", script];
+        let args = ["full-run", "--rm", "--userns", "auto", "--network", "none", "host", "sh", "-c", script];
         world.command(args).stdout(Stdio::piped()).spawn().unwrap()
     };
     let all: Vec<_> = (0..4).map(|_| start()).collect();

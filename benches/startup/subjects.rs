@@ -122,6 +122,7 @@ impl Place {
     /// `full-run` with these flags, state in the temporary directory, around the root, running the payload.
     fn full_run(&self, flags: &[&str]) -> Vec<OsString> {
         let mut words = self.boxwright("full-run");
+        words.push("--rm".into());
         words.extend(flags.iter().map(Into::into));
         words.extend(["--rootfs".into(), self.root.clone().into(), "/bin/true".into()]);
         words

@@ -14,4 +14,4 @@
 #
 # `boxwright full-run --help` has the words for all of it. Leave it running: the check looks at it and ends it.
 
-boxwright full-run host sleep 600
+boxwright full-run --rm host sleep 600

@@ -13,4 +13,4 @@ set -- "$@" --ulimit nofile=64                  # prlimit(RLIMIT_NOFILE)
 if boxwright limit-pids -q -- true 2> /dev/null; then
 	set -- "$@" --pids-limit 20
 fi
-exec boxwright full-run "$@" host sleep 600
+exec boxwright full-run --rm "$@" host sleep 600

@@ -3,6 +3,7 @@
 
 mod end;
 mod exec;
+mod logs;
 pub(super) mod look;
 mod start;
 mod usage;
@@ -18,7 +19,15 @@ pub use start::{is_kept, run, run_alone};
 
 /// Their command lines.
 pub fn commands() -> Vec<Command> {
-    [start::commands(), vec![exec::command()], end::commands(), look::commands(), usage::commands()].concat()
+    [
+        start::commands(),
+        vec![exec::command()],
+        end::commands(),
+        look::commands(),
+        vec![logs::command()],
+        usage::commands(),
+    ]
+    .concat()
 }
 
 /// Runs one of them; none if it is not one of them.
@@ -34,6 +43,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, state: &State) -> Option<Resul
         .or_else(|| end::dispatch(name, matches, store))
         .or_else(|| look::dispatch(name, matches, store))
         .or_else(|| usage::dispatch(name, matches, store))
+        .or_else(|| (name == "logs").then(|| logs::run(matches, store)))
 }
 
 /// The flags of `full-run` and `create` that are about the container's life.

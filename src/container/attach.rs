@@ -37,6 +37,8 @@ pub enum Message {
     Size(u16, u16),
     /// To the monitor: do not start it again.
     Stop,
+    /// To the monitor: tell me its end, and nothing else.
+    Quiet,
 }
 
 impl Message {
@@ -50,6 +52,7 @@ impl Message {
             Message::InEnd => with(b'd', &[]),
             Message::Size(rows, columns) => with(b'r', &[rows.to_le_bytes(), columns.to_le_bytes()].concat()),
             Message::Stop => with(b's', &[]),
+            Message::Quiet => with(b'q', &[]),
         }
     }
 
@@ -64,6 +67,7 @@ impl Message {
             b'd' => Message::InEnd,
             b'r' => Message::Size(number(0)?, number(2)?),
             b's' => Message::Stop,
+            b'q' => Message::Quiet,
             _ => return None,
         })
     }
@@ -348,9 +352,14 @@ mod tests {
     #[test]
     fn messages_survive_the_way() {
         let (a, b) = pair().unwrap();
-        for message in
-            [Message::Out(vec![0, 255]), Message::End(-1), Message::Size(24, 80), Message::InEnd, Message::Stop]
-        {
+        for message in [
+            Message::Out(vec![0, 255]),
+            Message::End(-1),
+            Message::Size(24, 80),
+            Message::InEnd,
+            Message::Stop,
+            Message::Quiet,
+        ] {
             say(a.as_fd(), &message).unwrap();
             assert_eq!(hear(b.as_fd()).unwrap(), Some(message));
         }

@@ -115,15 +115,24 @@ impl Writer {
         Ok(())
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
+    /// Entries, as many into a file as have room there; one that is larger than a whole file has one of its own.
+    fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = self.options.max_size.map_or(u64::MAX, |max| max.saturating_sub(self.size));
+            let fits = if bytes.len() as u64 <= room { bytes.len() } else { whole_entries(&bytes[..room as usize]) };
+            let now = match fits {
+                0 if self.size > 0 => {
+                    self.rotate()?;
+                    continue;
+                }
+                0 => bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |end| end + 1),
+                n => n,
+            };
+            let (first, rest) = bytes.split_at(now);
+            self.file.write_all(first).map_err(|e| Error::io(format!("write({})", self.path.display()), &e))?;
+            self.size += now as u64;
+            bytes = rest;
         }
-        if self.options.max_size.is_some_and(|max| self.size > 0 && self.size + bytes.len() as u64 > max) {
-            self.rotate()?;
-        }
-        self.file.write_all(bytes).map_err(|e| Error::io(format!("write({})", self.path.display()), &e))?;
-        self.size += bytes.len() as u64;
         Ok(())
     }
 
@@ -140,6 +149,11 @@ impl Writer {
         self.size = 0;
         Ok(())
     }
+}
+
+/// How many of these bytes are entries with their end.
+fn whole_entries(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1)
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -224,8 +238,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { max_size: Some(200), max_file: 3 };
         let mut log = Writer::open(dir.path(), options).unwrap();
-        for n in 0..20 {
-            log.write(Stream::Out, format!("line number {n}\n").as_bytes()).unwrap();
+        // Also when many come at once.
+        for n in (0..20).step_by(10) {
+            let ten = (n..n + 10).map(|n| format!("line number {n}\n"));
+            log.write(Stream::Out, ten.collect::<String>().as_bytes()).unwrap();
         }
         assert_eq!(files(dir.path()).len(), 3);
         let all = entries(dir.path());

@@ -7,9 +7,10 @@ mod watch;
 
 use super::health::Health;
 use super::store::{Container, Store};
-use super::{attach, times};
+use super::{Now, attach, times};
 use crate::command::stdio::Streams;
 use crate::error::{Error, Result, code};
+use crate::journal::{Journal, Made};
 use crate::primitive::{LIST, Primitive};
 use crate::spawn::{self, Job};
 use crate::spec::Spec;
@@ -53,17 +54,22 @@ struct Baggage {
 /// It runs already; or what the start itself fails with, 126 and 127 included.
 pub fn launch(container: &Container<'_>, client: Option<OwnedFd>) -> Result<()> {
     let locked = container.lock()?;
-    if container.now().runs() {
-        return Err(Error::new(format!("container {} is running", container.record.name)));
+    if matches!(container.now(), Now::Running { .. } | Now::Restarting { .. }) {
+        // docker's: starting what runs is no error.
+        let taken = Error::new(format!("container {} is running", container.record.name));
+        return if client.is_none() { Ok(()) } else { Err(taken) };
     }
     container.provide_volumes()?;
-    container.note(|h| h.stopped = false)?;
+    container.note(|h| (h.stopped, h.restarts, h.hasty) = (false, 0, 0))?;
     let (report, reported) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| Error::call("pipe2(O_CLOEXEC)", e))?;
-    let keep = [reported].into_iter().chain(client).collect();
+    // The lock is the monitor's as well, until it is one: should this process be killed now, then whoever comes next
+    // waits until it is decided whether the container runs.
+    let keep = [reported, locked.share()?].into_iter().chain(client).collect();
     sys::background::run(c"boxwright-monitor", keep, |mut kept| {
-        let client = (kept.len() > 1).then(|| kept.remove(1));
+        let client = (kept.len() > 2).then(|| kept.remove(2));
+        let _locked = kept.pop();
         let report = kept.pop();
-        if let Err(e) = go(container, client, report.as_ref()) {
+        if let Err(e) = go(container, client, report.as_ref(), None) {
             say(report.as_ref(), &Err(e));
         }
     })?;
@@ -78,8 +84,13 @@ fn say(report: Option<&OwnedFd>, result: &Result<()>) {
     let _ = file.write_all(&serde_json::to_vec(result).unwrap_or_default());
 }
 
-/// Starts the container and becomes its monitor; returns only on failure.
-fn go(container: &Container<'_>, client: Option<OwnedFd>, report: Option<&OwnedFd>) -> Result<()> {
+/// Starts the container and becomes its monitor; returns only on failure. A monitor that starts it again has its journal.
+fn go(
+    container: &Container<'_>,
+    client: Option<OwnedFd>,
+    report: Option<&OwnedFd>,
+    journal: Option<Journal>,
+) -> Result<()> {
     let started = times::now();
     container.note(|h| {
         (h.started, h.finished, h.exit_code, h.oom_killed) = (started, 0, None, false);
@@ -96,18 +107,12 @@ fn go(container: &Container<'_>, client: Option<OwnedFd>, report: Option<&OwnedF
         let listener = attach::listen(state, id)?;
         let streams = ends.streams;
         let init = ends.init.as_ref().map(AsRawFd::as_raw_fd);
-        let job = Job {
-            spec: &spec,
-            state,
-            id: Some(id),
-            rm: container.record.rm,
-            prefix,
-            stdio: streams,
-            init,
-            interrupt: None,
-            watcher: None,
-        };
-        let running = spawn::start(&job)?;
+        let job =
+            Job { spec: &spec, state, id: Some(id), prefix, stdio: streams, init, interrupt: None, watcher: None };
+        let running = match journal {
+            Some(journal) => spawn::start_with(&job, journal, Made { id: id.into(), kept: true, ..Made::default() }),
+            None => spawn::start(&job),
+        }?;
         let pid = running.pid.as_raw();
         let (journal, held, pidfd, terminal) = running.hand_over();
         let keep = |fd: OwnedFd| -> Result<RawFd> {

@@ -35,7 +35,17 @@ pub struct Container<'a> {
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
-pub struct Locked(#[allow(dead_code)] File);
+pub struct Locked(File);
+
+impl Locked {
+    /// For another process: the lock (flock(2)) is held until both have let go.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn share(&self) -> Result<std::os::fd::OwnedFd> {
+        self.0.try_clone().map(Into::into).map_err(|e| Error::io("fcntl(F_DUPFD_CLOEXEC)", &e))
+    }
+}
 
 impl<'a> Store<'a> {
     /// Of this state directory.
@@ -72,8 +82,11 @@ impl<'a> Store<'a> {
         let container = Container { store: self, record };
         let dir = container.dir();
         std::fs::create_dir(&dir).map_err(|e| Error::io(format!("mkdir({})", dir.display()), &e))?;
-        let written = private(&dir).and_then(|()| container.save()).and_then(|()| self.link(&container.record));
-        if let Err(e) = written {
+        // The record comes last: what is there before it belongs to nobody, and is swept. The lock is there from the
+        // beginning, because on a full disk it could not be made later.
+        let made = private(&dir).and_then(|()| lock(&dir.join("lock"))).and_then(|_| self.link(&container.record));
+        if let Err(e) = made.and_then(|()| container.save()) {
+            let _ = std::fs::remove_file(self.names().join(&container.record.name));
             let _ = crate::remove::remove_tree(&dir);
             return Err(e);
         }
@@ -89,6 +102,7 @@ impl<'a> Store<'a> {
     }
 
     fn by_name(self, name: &str) -> Option<Container<'a>> {
+        names::check(name).ok()?;
         let id = std::fs::read_link(self.names().join(name)).ok()?;
         self.by_short(id.to_str()?).filter(|c| c.record.name == name)
     }
@@ -154,16 +168,16 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Directories whose making or removing was interrupted.
+    /// Directories whose making or removing was interrupted. Not while somebody is at it: who looks must not wait.
     pub fn sweep(self) {
-        let Ok(_locked) = self.lock() else { return };
+        let Some(_locked) = try_lock(&self.state.lib.join("containers.lock")) else { return };
         for entry in std::fs::read_dir(self.containers()).into_iter().flatten().flatten() {
             let (dir, Ok(id)) = (entry.path(), entry.file_name().into_string()) else { continue };
             // What is being started without a record (a stage) has a journal. An empty record is that of a container of
             // --rm after a power cut.
             let no_record = dir.join("container.json").metadata().map_or(true, |m| m.len() == 0);
             if no_record && journal::alive(self.state, &id).is_none() {
-                let _ = crate::remove::remove_tree(&dir);
+                let _ = crate::primitive::remove_directory(&dir);
             }
         }
         for entry in std::fs::read_dir(self.names()).into_iter().flatten().flatten() {
@@ -225,7 +239,9 @@ impl Container<'_> {
     pub fn now(&self) -> Now {
         if let Some((made, watcher)) = journal::alive(self.state(), self.record.short()) {
             if made.init.is_none() {
-                return Now::Restarting { watcher };
+                let history = self.history();
+                let first = history.restarts == 0 && history.finished == 0;
+                return if first { Now::Created } else { Now::Restarting { watcher } };
             }
             let paused = crate::cgroup::is_frozen(&made.cgroups);
             return Now::Running { made: Box::new(made), watcher, paused };
@@ -233,43 +249,62 @@ impl Container<'_> {
         if self.history().started == 0 { Now::Created } else { Now::Exited }
     }
 
-    /// The truth about one whose monitor was killed: it is ended, and that is written down. To be called by commands
-    /// that are about to say something about it.
+    /// The truth about one whose monitor was killed: it is ended, and that is written down; one of `--rm` is removed. To
+    /// be called by commands that are about to say something about it. Waits for nobody: who has the lock is
+    /// about to change what is true.
     pub fn settle(&self) {
+        let lost = |history: &History| history.open();
+        let to_go = |history: &History| self.record.rm && history.finished > 0 && !history.between();
         let history = self.history();
-        let open = history.started > history.finished;
-        if !open || journal::alive(self.state(), self.record.short()).is_some() {
+        if !lost(&history) && !to_go(&history) || self.is_watched() {
             return;
         }
-        let Ok(_locked) = self.lock() else { return };
+        let Some(_locked) = try_lock(&self.dir().join("lock")) else { return };
         journal::sweep_one(self.state(), self.record.short());
-        let history = self.history();
-        if history.started > history.finished && journal::alive(self.state(), self.record.short()).is_none() {
+        if self.is_watched() {
+            return;
+        }
+        super::attach::forget(self.state(), self.record.short());
+        if lost(&self.history()) {
             let _ = self.note(|h| {
                 h.finished = super::times::now();
                 h.exit_code = None;
                 h.error = "monitor lost: nobody saw how it ended".into();
             });
-            if self.record.rm {
-                let _ = self.remove(true);
-            }
         }
+        if to_go(&self.history()) {
+            let _ = self.remove(true);
+        }
+    }
+
+    /// Does somebody look after it, or is about to?
+    fn is_watched(&self) -> bool {
+        journal::alive(self.state(), self.record.short()).is_some()
+    }
+
+    /// The same container as it stands written now: others may have changed it since this was read.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        self.store.by_short(self.record.short()).unwrap_or_else(|| self.clone())
     }
 
     /// Gives it another name.
     ///
     /// # Errors
     /// The name is taken, or cannot be one.
-    pub fn rename(&mut self, name: &str) -> Result<()> {
+    pub fn rename(&self, name: &str) -> Result<()> {
         names::check(name)?;
+        let _mine = self.lock()?;
         let _locked = self.store.lock()?;
         if let Some(other) = self.store.by_name(name) {
             return Err(Error::new(format!("the name {name:?} is taken"))
                 .why(format!("container {} has it", other.record.short())));
         }
-        let old = std::mem::replace(&mut self.record.name, name.to_string());
-        self.save()?;
-        self.store.link(&self.record)?;
+        let mut new = self.fresh();
+        let old = std::mem::replace(&mut new.record.name, name.to_string());
+        // A name counts only when the record has it, too: so the record decides, between the two links.
+        self.store.link(&new.record)?;
+        new.save()?;
         let _ = std::fs::remove_file(self.store.names().join(old));
         Ok(())
     }
@@ -286,8 +321,19 @@ impl Container<'_> {
         volumes.provide(&volumes.lock()?, &self.record.volumes)
     }
 
+    /// What `--rm` promises: removes it, unless somebody has started it again meanwhile or is about to.
+    pub fn remove_at_end(&self) {
+        if let Ok(_locked) = self.lock()
+            && self.now().is_over()
+            && !self.history().between()
+        {
+            // What is left after a failure is swept.
+            let _ = self.remove(true);
+        }
+    }
+
     /// Removes it and all that it has written; with `volumes` also into those that were given no name. It must have
-    /// ended.
+    /// ended, and the caller must have its lock.
     ///
     /// # Errors
     /// EACCES for what belongs to users that are not ours.
@@ -297,10 +343,12 @@ impl Container<'_> {
             Volumes::new(self.store.state).remove_anonymous(self)?;
         }
         let _locked = self.store.lock()?;
+        let name = self.fresh().record.name;
+        super::attach::forget(self.state(), self.record.short());
         // From here on it is none; what is left after a crash is swept.
         let record = self.dir().join("container.json");
         std::fs::remove_file(&record).map_err(|e| Error::io(format!("unlink({})", record.display()), &e))?;
-        let link = self.store.names().join(&self.record.name);
+        let link = self.store.names().join(name);
         if std::fs::read_link(&link).is_ok_and(|id| id == Path::new(self.record.short())) {
             let _ = std::fs::remove_file(&link);
         }
@@ -323,6 +371,12 @@ pub fn lock(file: &Path) -> Result<Locked> {
     let open = open.map_err(|e| fail("open", &e))?;
     open.lock().map_err(|e| fail("flock", &e))?;
     Ok(Locked(open))
+}
+
+/// The same, if nobody has it.
+fn try_lock(file: &Path) -> Option<Locked> {
+    let open = File::options().write(true).open(file).ok()?;
+    open.try_lock().ok().map(|()| Locked(open))
 }
 
 /// What a file of ours says; none when it is not there or says nothing that makes sense.

@@ -119,7 +119,9 @@ impl<'a> Player<'a> {
 /// Why a stage does not work here: by trying it.
 pub fn stage_lack(name: &str) -> Option<String> {
     let program = std::env::current_exe().ok()?;
-    let run = Command::new(program).arg(name).stdin(Stdio::null()).output().ok()?;
+    // A stage leaves nothing; full-run's container stays unless it is told not to.
+    let rm = (name == "full-run").then_some("--rm");
+    let run = Command::new(program).arg(name).args(rm).stdin(Stdio::null()).output().ok()?;
     if run.status.success() {
         return None;
     }

@@ -127,6 +127,7 @@ fn make_directories(containers: &Path, directory: &Path, kept: bool) -> Result<(
         // A container that is kept: it has its directory, and from the second start on its layer.
         Err(e) if kept && e.is(Errno::EEXIST) => {
             remove_tree(&directory.join("l"))?;
+            forget_volatile(directory)?;
             if directory.join("merged").exists() {
                 return Ok(());
             }
@@ -134,9 +135,13 @@ fn make_directories(containers: &Path, directory: &Path, kept: bool) -> Result<(
         made => made?,
     }
     // The two must be on one file system, because a file is prepared in `work` and then renamed into `upper`.
-    [("upper", 0o755), ("work", 0o700), ("merged", 0o700)]
-        .into_iter()
-        .try_for_each(|(name, mode)| sys::fs::mkdir(&directory.join(name), mode))?;
+    for (name, mode) in [("upper", 0o755), ("work", 0o700), ("merged", 0o700)] {
+        match sys::fs::mkdir(&directory.join(name), mode) {
+            // An earlier start was killed between two of them.
+            Err(e) if kept && e.is(Errno::EEXIST) => {}
+            made => made?,
+        }
+    }
     // The upper one is the root of the container, which every user in it must be able to enter; a strict umask may have
     // made it ours alone.
     let upper = directory.join("upper");
@@ -145,6 +150,15 @@ fn make_directories(containers: &Path, directory: &Path, kept: bool) -> Result<(
         std::fs::set_permissions(&upper, std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
     Ok(())
+}
+
+/// The mark of `volatile`, by which overlayfs knows after a crash that what is in the layer may not be whole. This is the
+/// same boot, or the container would have been removed.
+fn forget_volatile(directory: &Path) -> Result<()> {
+    let work = directory.join("work/work");
+    // overlayfs makes it for nobody to enter, and an ordinary user who owns it is somebody.
+    let _ = std::fs::set_permissions(&work, std::fs::Permissions::from_mode(0o700));
+    remove_tree(&work.join("incompat"))
 }
 
 /// The container's directory and its layers have come as id-mapped mounts. One place is enough to attach them: the

@@ -8,6 +8,7 @@
 
 pub mod drawing;
 pub mod inventory;
+pub mod life;
 #[path = "../../src/lab/normal.rs"]
 pub mod normal;
 pub mod picture;
@@ -149,7 +150,7 @@ impl World {
 
     /// The same world after one container, which has made what is made only once (the image's files, lists of leases).
     pub fn used(self) -> World {
-        self.run(["full-run", "host", "true"]).exits(0);
+        self.run(["full-run", "--rm", "host", "true"]).exits(0);
         // Root's first user namespace begins the list of ranges of ids. (Where there are none, this fails, and so be it.)
         self.run(["map-user"]);
         self
@@ -273,7 +274,8 @@ impl World {
 
     /// Why this machine cannot do a stage, if doctor or the stage itself (there is no disk to limit) says so.
     pub fn lack(&self, stage: &str) -> Option<String> {
-        self.lack_by_doctor(stage).or_else(|| self.run([stage]).nothing_to_do())
+        let words: &[&str] = if stage == "full-run" { &[stage, "--rm"] } else { &[stage] };
+        self.lack_by_doctor(stage).or_else(|| self.run(words).nothing_to_do())
     }
 
     /// The same by doctor alone: whoever runs the stage anyway asks its [`Output::nothing_to_do`].

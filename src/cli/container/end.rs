@@ -59,7 +59,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
             each(store, &names, |container| remove(&container, force, volumes))
         }
         "rename" => find(store, names.first().copied().unwrap_or_default())
-            .and_then(|mut container| container.rename(word(matches, "name").unwrap_or_default()))
+            .and_then(|container| container.rename(word(matches, "name").unwrap_or_default()))
             .map(|()| ExitCode::SUCCESS),
         _ => return None,
     })
@@ -91,10 +91,7 @@ pub fn stop(container: &Container<'_>, time: Option<u64>) -> Result<()> {
 
 fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
     let record = &container.record;
-    {
-        let _locked = container.lock()?;
-        container.note(|h| h.stopped = true)?;
-    }
+    stays_ended(container)?;
     let made = match container.now() {
         Now::Running { made, paused, .. } => {
             if paused {
@@ -122,6 +119,20 @@ fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) 
         ended_within(&init, None);
     }
     until_settled(container, Some(&made))
+}
+
+/// No policy shall start it again. On a full disk that cannot be written down, and must be possible all the same: so
+/// the monitor is told.
+fn stays_ended(container: &Container<'_>) -> Result<()> {
+    let _locked = container.lock()?;
+    if let Err(e) = container.note(|h| h.stopped = true)
+        && !container.now().is_over()
+    {
+        let told = attach::to(container.state(), container.record.short())
+            .is_ok_and(|socket| attach::say(socket.as_fd(), &Message::Stop).is_ok());
+        return if told { Ok(()) } else { Err(e) };
+    }
+    Ok(())
 }
 
 /// A pidfd is readable once its process has ended.
@@ -175,8 +186,7 @@ fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
     let Now::Running { made, .. } = container.now() else { return Err(not_running(container)) };
     if signal == libc::SIGKILL {
         // docker's: whoever kills a container does not want it back.
-        let _locked = container.lock()?;
-        container.note(|h| h.stopped = true)?;
+        stays_ended(container)?;
     }
     let init = made.init.and_then(crate::journal::Process::open).ok_or_else(|| not_running(container))?;
     process::pidfd_kill(&init, signal).map_err(|e| Error::call(format!("pidfd_send_signal({signal})"), e))?;
@@ -221,13 +231,15 @@ fn wait_for(container: &Container<'_>) -> Result<i32> {
             Now::Running { made, .. } => {
                 // Who has its journal has its process; a monitor that is killed takes its container along only later.
                 match attach::to(container.state(), container.record.short()) {
-                    Ok(socket) => loop {
-                        match attach::hear(socket.as_fd()) {
-                            Ok(Some(Message::End(code))) => return Ok(code),
-                            Ok(Some(_)) => {}
-                            Ok(None) | Err(_) => break,
+                    Ok(socket) => {
+                        // What it prints is for others: whoever waits must hold nobody back.
+                        let _ = attach::say(socket.as_fd(), &Message::Quiet);
+                        while let Ok(Some(message)) = attach::hear(socket.as_fd()) {
+                            if let Message::End(code) = message {
+                                return Ok(code);
+                            }
                         }
-                    },
+                    }
                     Err(_) => {
                         if let Some(init) = made.init.and_then(crate::journal::Process::open) {
                             ended_within(&init, None);
@@ -256,10 +268,7 @@ fn remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
                 .hint(format!("boxwright stop {0}, or boxwright rm -f {0}", record.name)));
         }
         Now::Running { made, .. } => {
-            {
-                let _locked = container.lock()?;
-                container.note(|h| h.stopped = true)?;
-            }
+            stays_ended(container)?;
             if let Some(init) = made.init.and_then(crate::journal::Process::open) {
                 let _ = process::pidfd_kill(&init, libc::SIGKILL);
                 ended_within(&init, None);
@@ -273,7 +282,7 @@ fn remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
         return Ok(());
     }
     let _locked = container.lock()?;
-    if container.now().runs() {
+    if !container.now().is_over() {
         return Err(Error::new(format!("container {} was started again meanwhile", record.name)));
     }
     container.remove(volumes)

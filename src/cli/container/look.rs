@@ -1,22 +1,19 @@
-//! `ps`, `inspect`, `logs`, `top`, `container prune`: what there is, and what is true of it.
+//! `ps`, `inspect`, `top`, `container prune`: what there is, and what is true of it.
 
 use super::{containers, find, flag, format, format_flag, on, value, word, words};
 use crate::cli::template::{self, Format};
 use crate::container::health::{Health, Status};
-use crate::container::log::{self, Entry, Stream};
 use crate::container::store::{Container, Store};
 use crate::container::{History, Now, Restart, times};
 use crate::error::{Error, Result};
+use crate::journal::Made;
 use crate::ui::{self, Style};
 use crate::volume::{Volume, Volumes};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use regex_lite::Regex;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 pub fn commands() -> Vec<Command> {
     vec![
@@ -28,26 +25,19 @@ pub fn commands() -> Vec<Command> {
                         "filter",
                         Some('f'),
                         "KEY=VALUE",
-                        "Only those: status, name, label, id, exited, ancestor, volume, health",
+                        "Only those: status, name, label, id, exited, ancestor, before, since, volume, health",
                     )
                     .action(ArgAction::Append),
                 )
                 .arg(flag("no-trunc", None, "Whole ids and commands"))
                 .arg(flag("size", Some('s'), "How much they have written"))
                 .arg(flag("latest", Some('l'), "Only the one that was created last"))
+                .arg(value("last", Some('n'), "N", "Only the N that were created last").allow_hyphen_values(true))
                 .arg(format_flag())
         }),
         Command::new("inspect")
             .about("Everything about containers, as JSON")
             .defer(|c| c.arg(containers()).arg(format_flag())),
-        Command::new("logs").about("What a container has printed").defer(|c| {
-            c.arg(super::one_container())
-                .arg(flag("follow", Some('f'), "Wait for more, until it ends"))
-                .arg(value("tail", Some('n'), "N", "Only the last N lines [default: all]"))
-                .arg(value("since", None, "TIME", "Only what came after: 2026-01-31T12:00:00Z, or 10m"))
-                .arg(value("until", None, "TIME", "Only what came before"))
-                .arg(flag("timestamps", Some('t'), "Each line with its time"))
-        }),
         Command::new("top").about("A container's processes, as ps shows them").defer(|c| {
             c.arg(super::one_container()).arg(
                 Arg::new("ps").value_name("PS OPTION").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true),
@@ -65,7 +55,6 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
     Some(match name {
         "ps" => ps(matches, store),
         "inspect" => inspect(matches, store),
-        "logs" => logs(matches, store),
         "top" => top(matches, store),
         "container" => prune(matches.subcommand_matches("prune").unwrap_or(matches), store),
         _ => return None,
@@ -215,33 +204,41 @@ pub fn human_bytes(bytes: u64) -> String {
     String::new()
 }
 
+/// docker's; nothing is ever in the last two here.
+const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "exited", "removing", "dead"];
+
 enum Filter {
     Status(String),
-    Name(String),
+    Name(Regex),
     Id(String),
     Label(String, Option<String>),
     Exited(i32),
     Ancestor(String),
     Volume(String),
     Health(String),
+    /// Created before (or since) the one that was created then.
+    Before(i64),
+    Since(i64),
 }
 
-fn filters(given: &[&str]) -> Result<Vec<Filter>> {
+fn filters(store: Store<'_>, given: &[&str]) -> Result<Vec<Filter>> {
     given
         .iter()
         .map(|text| {
             let wrong = || {
                 Error::new(format!("--filter {text}: no such filter")).hint(
-                    "status=running, name=TEXT, id=DIGITS, label=KEY, label=KEY=VALUE, exited=CODE, ancestor=IMAGE, volume=NAME, health=healthy",
+                    "status=running, name=PATTERN, id=DIGITS, label=KEY, label=KEY=VALUE, exited=CODE, ancestor=IMAGE, \
+                     before=CONTAINER, since=CONTAINER, volume=NAME, health=healthy",
                 )
             };
             let (key, value) = text.split_once('=').ok_or_else(wrong)?;
             let value = value.to_string();
             Ok(match key {
-                "status" if ["created", "running", "paused", "restarting", "exited"].contains(&value.as_str()) => {
-                    Filter::Status(value)
-                }
-                "name" => Filter::Name(value),
+                "status" if STATES.contains(&value.as_str()) => Filter::Status(value),
+                // docker's names begin with a slash where patterns look.
+                "name" => Filter::Name(Regex::new(&value.replace("^/", "^")).map_err(|_| wrong())?),
+                "before" => Filter::Before(store.find(&value)?.record.created),
+                "since" => Filter::Since(store.find(&value)?.record.created),
                 "id" => Filter::Id(value),
                 "label" => match value.split_once('=') {
                     Some((key, value)) => Filter::Label(key.into(), Some(value.into())),
@@ -264,7 +261,7 @@ fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
     let record = &container.record;
     let holds = |filter: &Filter| match filter {
         Filter::Status(word) => container.now().word() == word,
-        Filter::Name(text) => record.name.contains(text.as_str()),
+        Filter::Name(pattern) => pattern.is_match(&record.name),
         Filter::Id(text) => record.id.starts_with(text.as_str()),
         Filter::Label(key, value) => {
             record.labels.get(key).is_some_and(|have| value.as_ref().is_none_or(|want| want == have))
@@ -278,6 +275,8 @@ fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
         Filter::Volume(text) => mounts(container)
             .iter()
             .any(|mount| ["Name", "Source", "Destination"].iter().any(|key| mount[*key].as_str() == Some(text))),
+        Filter::Before(time) => record.created < *time,
+        Filter::Since(time) => record.created > *time,
     };
     let labels = |f: &Filter| matches!(f, Filter::Label(..));
     filters.iter().all(|filter| {
@@ -288,14 +287,18 @@ fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
 
 fn ps(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let format = format(matches)?;
-    let filters = filters(&words(matches, "filter"))?;
+    let filters = filters(store, &words(matches, "filter"))?;
     let by_status = filters.iter().any(|f| matches!(f, Filter::Status(_) | Filter::Exited(_)));
-    let all = on(matches, "all") || on(matches, "latest") || by_status;
-    let shown = |container: &&Container<'_>| {
-        (all || !matches!(container.now(), Now::Created | Now::Exited)) && passes(container, &filters)
+    let most = match word(matches, "last") {
+        _ if on(matches, "latest") => Some(1),
+        // docker's -1: all that run.
+        None | Some("-1") => None,
+        Some(n) => Some(n.parse().map_err(|_| Error::new(format!("--last {n}: not a number")).hint("--last 3"))?),
     };
+    let all = on(matches, "all") || most.is_some() || by_status;
+    let shown = |container: &&Container<'_>| (all || !container.now().is_over()) && passes(container, &filters);
     let found = settled(store)?;
-    let most = if on(matches, "latest") { 1 } else { usize::MAX };
+    let most = most.unwrap_or(usize::MAX);
     let chosen = found.iter().filter(shown).take(most);
     let (whole, size) = (on(matches, "no-trunc"), on(matches, "size"));
     if on(matches, "quiet") {
@@ -312,6 +315,7 @@ fn ps(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         ("COMMAND", "Command"),
         ("CREATED", "RunningFor"),
         ("STATUS", "Status"),
+        ("PORTS", "Ports"),
         ("NAMES", "Names"),
     ];
     if size {
@@ -446,171 +450,47 @@ pub fn print_documents(format: &Format, found: Vec<Value>) -> Result<()> {
     Ok(())
 }
 
-/// What of a log is shown.
-struct Shown {
-    since: Option<String>,
-    until: Option<String>,
-    times: bool,
-}
-
-impl Shown {
-    fn has(&self, entry: &Entry) -> bool {
-        self.since.as_ref().is_none_or(|since| entry.time >= *since)
-            && self.until.as_ref().is_none_or(|until| entry.time < *until)
-    }
-
-    fn print(&self, entry: &Entry) -> std::io::Result<()> {
-        let mut bytes = Vec::new();
-        if self.times {
-            bytes.extend_from_slice(format!("{} ", entry.time).as_bytes());
-        }
-        bytes.extend_from_slice(&entry.bytes);
-        match entry.stream {
-            Stream::Out => std::io::stdout().write_all(&bytes),
-            Stream::Err => std::io::stderr().write_all(&bytes),
-        }
-    }
-}
-
-fn logs(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
-    let container = find(store, word(matches, "containers").unwrap_or_default())?;
-    let time = |flag: &str| word(matches, flag).map(|text| times::parse(&format!("--{flag}"), text)).transpose();
-    let tail = match word(matches, "tail") {
-        None | Some("all") => usize::MAX,
-        Some(n) => {
-            n.parse().map_err(|_| Error::new(format!("--tail {n}: not a number of lines")).hint("--tail 20, or all"))?
-        }
-    };
-    let shown = Shown {
-        since: time("since")?.map(times::rfc3339),
-        until: time("until")?.map(times::rfc3339),
-        times: on(matches, "timestamps"),
-    };
-    let mut reader = Reader::new(&container.dir());
-    let mut last: VecDeque<Entry> = VecDeque::new();
-    while let Some(entry) = reader.next() {
-        if !shown.has(&entry) {
-            continue;
-        }
-        last.push_back(entry);
-        // Pieces of one line are one line.
-        while tail != usize::MAX && last.iter().filter(|e| e.bytes.ends_with(b"\n")).count() > tail {
-            last.pop_front();
-        }
-        if tail == usize::MAX && last.pop_front().is_some_and(|entry| shown.print(&entry).is_err()) {
-            return Ok(ExitCode::SUCCESS);
-        }
-    }
-    if tail == 0 {
-        last.clear();
-    }
-    for entry in &last {
-        if shown.print(entry).is_err() {
-            return Ok(ExitCode::SUCCESS);
-        }
-    }
-    if on(matches, "follow") {
-        follow(&container, reader, &shown)?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Waits for more until the container has ended, and no policy starts it again.
-fn follow(container: &Container<'_>, mut reader: Reader, shown: &Shown) -> Result<()> {
-    loop {
-        // Asked before the last look, so that nothing which was printed before the end is missed.
-        let ended = matches!(container.now(), Now::Created | Now::Exited);
-        while let Some(entry) = reader.next() {
-            if shown.has(&entry) && shown.print(&entry).is_err() {
-                return Ok(());
-            }
-        }
-        if ended || shown.until.as_ref().is_some_and(|until| times::rfc3339(times::now()) > *until) {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Reads a log through its rotations: an open file stays the same when it is renamed.
-struct Reader {
-    dir: std::path::PathBuf,
-    rest: VecDeque<std::path::PathBuf>,
-    open: Option<BufReader<File>>,
-    line: Vec<u8>,
-}
-
-impl Reader {
-    fn new(dir: &Path) -> Reader {
-        Reader { dir: dir.into(), rest: log::files(dir).into(), open: None, line: vec![] }
-    }
-
-    fn next(&mut self) -> Option<Entry> {
-        loop {
-            if self.open.is_none() {
-                self.open = self.rest.pop_front().and_then(|file| File::open(file).ok()).map(BufReader::new);
-            }
-            let Some(open) = &mut self.open else {
-                // A log that was not there yet.
-                let file = self.dir.join("log");
-                if self.rest.is_empty() && file.exists() {
-                    self.rest.push_back(file);
-                    continue;
-                }
-                return None;
-            };
-            let n = open.read_until(b'\n', &mut self.line).unwrap_or(0);
-            if self.line.last() == Some(&b'\n') {
-                self.line.pop();
-                let entry = log::parse(&self.line);
-                self.line.clear();
-                if entry.is_some() {
-                    return entry;
-                }
-                continue;
-            }
-            if n == 0 && !self.go_on() {
-                return None;
-            }
-        }
-    }
-
-    /// At the end of a file: is there a newer one?
-    fn go_on(&mut self) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        if !self.rest.is_empty() {
-            self.open = None;
-            return true;
-        }
-        let this = self.open.as_ref().and_then(|o| o.get_ref().metadata().ok()).map(|m| m.ino());
-        let files = log::files(&self.dir);
-        let number = |file: &std::path::PathBuf| std::fs::metadata(file).ok().map(|m| m.ino());
-        if files.last().and_then(number) == this {
-            return false;
-        }
-        // Ours was rotated; those after it are newer. If it is gone already, all that there are.
-        let newer = files.iter().position(|file| number(file) == this).map_or(0, |at| at + 1);
-        self.rest = files[newer..].to_vec().into();
-        self.open = None;
-        !self.rest.is_empty()
-    }
-}
-
 fn top(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let container = find(store, word(matches, "containers").unwrap_or_default())?;
     let Now::Running { made, .. } = container.now() else {
         return Err(Error::new(format!("container {} does not run", container.record.name)));
     };
-    let mut pids: Vec<i32> = made.cgroups.iter().flat_map(|dir| crate::cgroup::pids(dir)).collect();
-    pids.extend(made.init.map(|i| i.pid));
-    pids.sort_unstable();
-    pids.dedup();
-    let list = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let pids = processes(&made);
     let given = words(matches, "ps");
-    let options = if given.is_empty() { vec!["-o", "user,pid,ppid,c,stime,tty,time,args"] } else { given };
-    let run = std::process::Command::new("ps").args(options).args(["-p", &list]).status();
-    run.map(|status| ExitCode::from(status.code().unwrap_or(1) as u8))
-        .map_err(|e| Error::io("execve(ps)", &e).hint("install procps"))
+    // docker's `-ef`; then only the lines of the container's own processes.
+    let options = if given.is_empty() { vec!["-ef"] } else { given };
+    let run = std::process::Command::new("ps").args(&options).stderr(std::process::Stdio::inherit()).output();
+    let run = run.map_err(|e| Error::io("execve(ps)", &e).hint("install procps"))?;
+    if !run.status.success() {
+        return Err(Error::new(format!("ps {} fails", options.join(" "))).hint("ps --help all"));
+    }
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    let Some(column) = head.split_whitespace().position(|name| name == "PID") else {
+        return Err(Error::new(format!("ps {} shows no PID", options.join(" ")))
+            .why("the container's processes are told from others by it")
+            .hint("-o pid,args"));
+    };
+    let of_ours = |line: &&str| {
+        line.split_whitespace().nth(column).and_then(|pid| pid.parse().ok()).is_some_and(|pid| pids.contains(&pid))
+    };
+    let ours = lines.filter(of_ours).map(|line| format!("{line}\n"));
+    ui::print(&format!("{head}\n{}", ours.collect::<String>()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A container's processes: those of its cgroup, and, where it has none, those in the PID namespace of its first one.
+fn processes(made: &Made) -> Vec<i32> {
+    let mut pids: Vec<i32> = made.cgroups.iter().flat_map(|dir| crate::cgroup::pids(dir)).collect();
+    let namespace = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    if let Some(init) = made.init.filter(|_| pids.is_empty()) {
+        let own = namespace(init.pid);
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.extend(all.filter(|pid| own.is_some() && namespace(*pid) == own));
+    }
+    pids
 }
 
 fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
@@ -619,9 +499,10 @@ fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     }
     let mut freed = 0;
     for container in settled(store)? {
-        if matches!(container.now(), Now::Created | Now::Exited) {
-            let size = written(&container.dir().join("upper"));
-            let _locked = container.lock()?;
+        let size = written(&container.dir().join("upper"));
+        // Somebody else may have removed it meanwhile, or started it: then it is none of ours.
+        let Ok(_locked) = container.lock() else { continue };
+        if container.now().is_over() {
             container.remove(false)?;
             freed += size;
             ui::print(&format!("{}\n", container.record.id));

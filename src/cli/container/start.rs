@@ -7,7 +7,7 @@ use crate::container::health::Check;
 use crate::container::store::{Container, Store};
 use crate::container::{Record, Restart, log, monitor, names, times};
 use crate::error::{Error, Result};
-use crate::journal::{Journal, Made};
+use crate::journal::{Journal, Made, Process};
 use crate::spec::Spec;
 use crate::spec::build::{self, Options, Purpose};
 use crate::spec::units;
@@ -59,6 +59,7 @@ pub fn life_flags(c: Command) -> Command {
         .arg(value("stop-timeout", None, "SECONDS", "How long `stop` then waits [default: 10]"))
         .arg(many(value("log-opt", None, "KEY=VALUE", "max-size=10m and max-file=3: when its log is rotated")))
         .arg(value("cidfile", None, "FILE", "Write its id there"))
+        .arg(value("detach-keys", None, "KEYS", "Leave it with these [default: ctrl-p,ctrl-q]"))
         .next_help_heading("health")
         .arg(value("health-cmd", None, "COMMAND", "Run this in it again and again: does it work?"))
         .arg(value("health-interval", None, "TIME", "From one check to the next [default: 30s]"))
@@ -75,12 +76,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "start" => start(matches, store),
         "restart" => {
             let time = super::end::seconds(matches, "time");
-            time.and_then(|time| {
-                each(store, &words(matches, "containers"), |container| {
-                    super::end::stop(&container, time)?;
-                    monitor::launch(&container, None)
-                })
-            })
+            time.and_then(|time| each(store, &words(matches, "containers"), |container| restart_one(&container, time)))
         }
         "attach" => attach_to(matches, store),
         _ => return None,
@@ -99,11 +95,15 @@ fn options(matches: &ArgMatches) -> Options {
 }
 
 /// Is a container to be kept, or has it a life that others take part in? One that is neither (`--rm`, in the foreground,
-/// without a name and health checks) is the business of the command that runs it alone.
+/// without a name or anything else by which others know it) is the business of the command that runs it alone.
 pub fn is_kept(matches: &ArgMatches) -> bool {
-    let checked = matches.contains_id("health-cmd");
-    on(matches, "detach") || !on(matches, "rm") || matches.contains_id("name") || checked
+    let life = LIFE.iter().any(|flag| matches.value_source(flag) == Some(clap::parser::ValueSource::CommandLine));
+    on(matches, "detach") || !on(matches, "rm") || life
 }
+
+/// What takes a monitor.
+const LIFE: [&str; 9] =
+    ["name", "label", "restart", "stop-signal", "stop-timeout", "log-opt", "cidfile", "detach-keys", "health-cmd"];
 
 /// What a container is to be: all of it is understood, and can be met here, before anything is made.
 fn describe(matches: &ArgMatches, store: Store<'_>) -> Result<(Record, Spec)> {
@@ -285,8 +285,8 @@ fn log_options(given: &[&str]) -> Result<log::Options> {
         match text.split_once('=') {
             Some(("max-size", "-1")) => options.max_size = None,
             Some(("max-size", size)) => {
-                let size = crate::spec::units::bytes("--log-opt max-size", size)?;
-                options.max_size = Some(u64::try_from(size).ok().filter(|s| *s > 0).ok_or_else(wrong)?);
+                let size = crate::spec::units::bytes("--log-opt max-size", size).map_err(|_| wrong())?;
+                options.max_size = Some(Some(size).filter(|s| *s > 0).ok_or_else(wrong)?);
             }
             Some(("max-file", count)) => {
                 options.max_file = count.parse().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
@@ -368,13 +368,14 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
 fn started(container: &Container<'_>, client: Option<std::os::fd::OwnedFd>) -> Result<()> {
     let result = monitor::launch(container, client);
     if result.is_err() && container.record.rm {
-        let _ = container.remove(true);
+        container.remove_at_end();
     }
     result
 }
 
 fn how(matches: &ArgMatches, input: bool, terminal: bool) -> Result<How> {
-    let detach = if terminal { attach::keys(word(matches, "detach-keys").unwrap_or("ctrl-p,ctrl-q"))? } else { vec![] };
+    let keys = attach::keys(word(matches, "detach-keys").unwrap_or("ctrl-p,ctrl-q"))?;
+    let detach = if terminal { keys } else { vec![] };
     Ok(How { input, terminal, detach, proxy: None })
 }
 
@@ -403,10 +404,7 @@ fn start(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let names = words(matches, "containers");
     let (attached, interactive) = (on(matches, "attach"), on(matches, "interactive"));
     if !attached && !interactive {
-        return each(store, &names, |container| {
-            // docker's: starting what runs is no error.
-            if container.now().runs() { Ok(()) } else { monitor::launch(&container, None) }
-        });
+        return each(store, &names, |container| monitor::launch(&container, None));
     }
     let [name] = names[..] else {
         return Err(Error::new("only one container can be attached to").hint("start the others without -a and -i"));
@@ -414,11 +412,25 @@ fn start(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let container = find(store, name)?;
     let options = &container.record.options;
     let how = how(matches, interactive && options.interactive, options.tty)?;
-    if container.now().runs() {
-        let socket = attach::to(container.state(), container.record.short())?;
-        return attend(&container, &socket, how);
+    if container.now().is_over() {
+        return attended(&container, how);
     }
-    attended(&container, how)
+    let socket = attach::to(container.state(), container.record.short())?;
+    attend(&container, &socket, how)
+}
+
+/// Between its two halves the container is marked, with this process: so one of `--rm` stays, and who follows its log
+/// waits for the second half.
+fn restart_one(container: &Container<'_>, time: Option<u64>) -> Result<()> {
+    let mark = |restarter| {
+        let _locked = container.lock()?;
+        container.note(|h| h.restarter = restarter)
+    };
+    mark(Process::of(std::process::id() as i32))?;
+    let done = super::end::stop(container, time).and_then(|()| monitor::launch(container, None));
+    let _ = mark(None);
+    container.settle();
+    done
 }
 
 fn attach_to(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {

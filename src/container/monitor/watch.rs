@@ -7,7 +7,7 @@ use super::{go, inherited};
 use crate::container::attach::{self, Message, PIECE};
 use crate::container::health::checks::Checks;
 use crate::container::log::{Stream, Writer};
-use crate::container::store::{Container, Store};
+use crate::container::store::Container;
 use crate::container::{Restart, times};
 use crate::error::{Error, Result};
 use crate::journal::{Journal, Made};
@@ -16,20 +16,23 @@ use crate::sys::tty;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 struct Client {
     socket: OwnedFd,
-    /// A message that its socket had no room for. Until it is out, nobody's output is read: a fast writer is held back.
-    waiting: Option<Message>,
+    /// What its socket had no room for. Until it is out, nobody's output is read: a fast writer is held back. Only when the
+    /// container has ended, its last words are kept here: whoever reads slowly must not keep it from being over.
+    waiting: VecDeque<Message>,
     /// What it has typed and the container has not yet taken.
     typed: Vec<u8>,
+    /// Does it want to hear of the end only?
+    quiet: bool,
     gone: bool,
 }
 
 struct Watch<'a> {
-    container: &'a Container<'a>,
     pidfd: OwnedFd,
     pid: i32,
     outputs: Vec<Option<OwnedFd>>,
@@ -53,7 +56,6 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     let _held: Vec<OwnedFd> = baggage.held.into_iter().map(inherited).collect();
     let begun = Instant::now();
     let mut watch = Watch {
-        container,
         pidfd: inherited(baggage.pidfd),
         pid: baggage.pid,
         outputs: baggage.outputs.into_iter().map(|fd| Some(quick(inherited(fd)))).collect(),
@@ -74,7 +76,9 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     let made = journal.made().unwrap_or_default();
     let oom = crate::cgroup::counters(&made.cgroups).oom_kill.is_some_and(|n| n > 0);
     let undone = crate::journal::undo_all(&made);
-    let again = watch.policy(code);
+    // `rename` and `update` may have changed it meanwhile.
+    let container = &container.fresh();
+    let again = watch.policy(container, code);
     let locked = container.lock();
     let _ = container.note(|h| {
         (h.finished, h.exit_code, h.oom_killed) = (times::now(), Some(code), oom);
@@ -85,26 +89,26 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     drop(locked);
     if again && undone.is_ok() {
         let _ = journal.save(&Made { id: baggage.id.clone(), kept: true, ..Made::default() });
-        if watch.pause(begun.elapsed()) {
+        watch.tell_all(&Message::End(code));
+        if watch.pause(container, begun.elapsed()) {
             // Whoever stops it has this lock while they say so: either we see it, or they see it running.
             let _locked = container.lock()?;
             if !container.history().stopped {
-                let _ = container.note(|h| h.restarts += 1);
-                // The next start takes the journal anew.
-                drop(journal);
+                let _ = container.note(|h| (h.restarts, h.hasty) = (h.restarts + 1, h.hasty + 1));
                 attach::forget(container.state(), &baggage.id);
-                return go(container, None, None);
+                return go(&container.fresh(), None, None, Some(journal));
             }
         }
     }
     attach::forget(container.state(), &baggage.id);
     if undone.is_ok() {
-        if container.record.rm {
-            let _ = Store::new(container.state()).discard(&baggage.id);
-        }
         journal.remove();
     }
-    watch.farewell(code);
+    if container.record.rm {
+        container.remove_at_end();
+    }
+    watch.tell_all(&Message::End(code));
+    watch.farewell();
     undone
 }
 
@@ -116,15 +120,33 @@ fn quick(fd: OwnedFd) -> OwnedFd {
 
 impl Client {
     fn new(socket: OwnedFd) -> Client {
-        Client { socket, waiting: None, typed: vec![], gone: false }
+        Client { socket, waiting: VecDeque::new(), typed: vec![], quiet: false, gone: false }
     }
 
     fn say(&mut self, message: Message) {
-        match attach::say(self.socket.as_fd(), &message) {
-            Ok(()) => {}
-            Err(Errno::EAGAIN | Errno::ENOBUFS) => self.waiting = Some(message),
-            Err(_) => self.gone = true,
+        self.waiting.push_back(message);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while let Some(message) = self.waiting.front() {
+            match attach::say(self.socket.as_fd(), message) {
+                Ok(()) => drop(self.waiting.pop_front()),
+                Err(Errno::EAGAIN | Errno::ENOBUFS) => return,
+                Err(_) => {
+                    self.gone = true;
+                    self.waiting.clear();
+                }
+            }
         }
+    }
+
+    /// What there is to wait for. Nothing, while the container has not taken what was typed: then also its hanging up has
+    /// to wait, which poll(2) would else tell again and again.
+    fn interest(&self) -> PollFlags {
+        let read = if self.typed.is_empty() { PollFlags::POLLIN } else { PollFlags::empty() };
+        let write = if self.waiting.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+        read | write
     }
 }
 
@@ -135,21 +157,23 @@ impl Watch<'_> {
             if let Some(end) = self.ended
                 && quiet
             {
-                self.log.close()?;
+                // What a full disk has no room for is lost to the log.
+                let _ = self.log.close();
                 return Ok(end);
             }
         }
     }
 
-    fn held_back(&self) -> bool {
-        self.clients.iter().any(|c| c.waiting.is_some())
-    }
-
     /// Waits for what comes next and deals with it. Was there nothing (once the container has ended)?
     fn turn(&mut self) -> Result<bool> {
-        let held_back = self.held_back();
+        let over = self.ended.is_some();
+        let held_back = !over && self.clients.iter().any(|c| !c.waiting.is_empty());
+        let outputs: Vec<usize> =
+            (0..self.outputs.len()).filter(|at| self.outputs[*at].is_some() && !held_back).collect();
+        let clients: Vec<usize> =
+            (0..self.clients.len()).filter(|at| !self.clients[*at].interest().is_empty()).collect();
         let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-        let runs = self.ended.is_none();
+        let runs = !over;
         if runs {
             fds.push(PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN));
         }
@@ -158,30 +182,30 @@ impl Watch<'_> {
             fds.len() - 1
         });
         let first_output = fds.len();
-        for output in self.outputs.iter().flatten().filter(|_| !held_back) {
-            fds.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
-        }
+        fds.extend(
+            outputs
+                .iter()
+                .filter_map(|at| self.outputs[*at].as_ref())
+                .map(|o| PollFd::new(o.as_fd(), PollFlags::POLLIN)),
+        );
         let first_client = fds.len();
-        let typed = self.clients.iter().any(|c| !c.typed.is_empty());
-        for client in &self.clients {
-            let read = if client.typed.is_empty() { PollFlags::POLLIN } else { PollFlags::empty() };
-            let write = if client.waiting.is_some() { PollFlags::POLLOUT } else { PollFlags::empty() };
-            fds.push(PollFd::new(client.socket.as_fd(), read | write));
+        for client in clients.iter().map(|at| &self.clients[*at]) {
+            fds.push(PollFd::new(client.socket.as_fd(), client.interest()));
         }
+        let typed = self.clients.iter().any(|c| !c.typed.is_empty());
         if let Some(stdin) = self.stdin.as_ref().filter(|_| typed) {
             fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLOUT));
         }
-        let at_once = self.ended.is_some() && !held_back;
-        match poll(&mut fds, if at_once { PollTimeout::ZERO } else { PollTimeout::NONE }) {
+        match poll(&mut fds, if over { PollTimeout::ZERO } else { PollTimeout::NONE }) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(Error::call("poll(the container)", e)),
         }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
         drop(fds);
+        let mut quiet = over;
         if ready[0] {
-            while let Some(socket) = attach::arrived(self.listener.as_fd()) {
-                self.clients.push(Client::new(socket));
-            }
+            self.welcome();
+            quiet = false;
         }
         if let (Some(at), Some(checks)) = (check, &mut self.checks)
             && ready[at]
@@ -191,26 +215,26 @@ impl Watch<'_> {
         if runs && ready[1] {
             self.ended = Some(process::wait(nix::unistd::Pid::from_raw(self.pid))?);
         }
-        let present: Vec<usize> =
-            (0..self.outputs.len()).filter(|at| self.outputs[*at].is_some() && !held_back).collect();
-        let outputs: Vec<usize> = present
-            .into_iter()
-            .zip(&ready[first_output..first_client])
-            .filter(|(_, r)| **r)
-            .map(|(at, _)| at)
-            .collect();
-        for at in &outputs {
-            self.output(*at)?;
+        for (at, _) in outputs.into_iter().zip(&ready[first_output..]).filter(|(_, ready)| **ready) {
+            self.output(at)?;
+            quiet = false;
         }
-        let clients = self.clients.len().min(ready.len() - first_client);
-        for at in 0..clients {
-            if ready[first_client + at] {
-                self.client(at);
-            }
+        for (at, _) in clients.into_iter().zip(&ready[first_client..]).filter(|(_, ready)| **ready) {
+            self.client(at);
         }
         self.type_in();
         self.clients.retain(|c| !c.gone);
-        Ok(at_once && outputs.is_empty())
+        Ok(quiet)
+    }
+
+    fn welcome(&mut self) {
+        while let Some(socket) = attach::arrived(self.listener.as_fd()) {
+            self.clients.push(Client::new(socket));
+        }
+    }
+
+    fn tell_all(&mut self, message: &Message) {
+        self.clients.iter_mut().for_each(|client| client.say(message.clone()));
     }
 
     fn output(&mut self, at: usize) -> Result<()> {
@@ -227,7 +251,7 @@ impl Watch<'_> {
         let stream = if at == 0 { Stream::Out } else { Stream::Err };
         // A full disk must not stop the container: what does not fit is lost to the log, and only to it.
         let _ = self.log.write(stream, &self.buffer[..n]);
-        for client in &mut self.clients {
+        for client in self.clients.iter_mut().filter(|c| !c.quiet) {
             let bytes = self.buffer[..n].to_vec();
             client.say(if at == 0 { Message::Out(bytes) } else { Message::Err(bytes) });
         }
@@ -236,9 +260,7 @@ impl Watch<'_> {
 
     fn client(&mut self, at: usize) {
         let client = &mut self.clients[at];
-        if let Some(message) = client.waiting.take() {
-            client.say(message);
-        }
+        client.flush();
         if !client.typed.is_empty() {
             return;
         }
@@ -256,6 +278,7 @@ impl Watch<'_> {
                 }
             }
             Ok(Some(Message::Stop)) => self.stop = true,
+            Ok(Some(Message::Quiet)) => client.quiet = true,
             Ok(Some(_)) | Err(Errno::EAGAIN | Errno::EINTR) => {}
             Ok(None) | Err(_) => client.gone = true,
         }
@@ -277,12 +300,12 @@ impl Watch<'_> {
     }
 
     /// Shall it be started again?
-    fn policy(&self, code: i32) -> bool {
-        let history = self.container.history();
+    fn policy(&self, container: &Container<'_>, code: i32) -> bool {
+        let history = container.history();
         if history.stopped || self.stop {
             return false;
         }
-        match self.container.record.restart {
+        match container.record.restart {
             Restart::No => false,
             Restart::Always | Restart::UnlessStopped => true,
             Restart::OnFailure(most) => code != 0 && most.is_none_or(|most| history.restarts < most),
@@ -291,46 +314,48 @@ impl Watch<'_> {
 
     /// Waits before the next start: docker's back-off, from a tenth of a second to a minute, twice as long each time,
     /// from the beginning again when it ran for ten seconds. False when somebody wants it to stop.
-    fn pause(&mut self, ran: Duration) -> bool {
-        let restarts = if ran >= Duration::from_secs(10) { 0 } else { self.container.history().restarts };
-        let pause = Duration::from_millis(100 << restarts.min(10)).min(Duration::from_secs(60));
+    fn pause(&mut self, container: &Container<'_>, ran: Duration) -> bool {
+        if ran >= Duration::from_secs(10) {
+            let _ = container.note(|h| h.hasty = 0);
+        }
+        let pause = Duration::from_millis(100 << container.history().hasty.min(10)).min(Duration::from_secs(60));
         let until = Instant::now() + pause;
         self.stdin = None;
         while !self.stop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return !self.container.history().stopped;
+                return !container.history().stopped;
             }
+            self.clients.iter_mut().for_each(|client| client.typed.clear());
             let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-            fds.extend(self.clients.iter().map(|c| PollFd::new(c.socket.as_fd(), PollFlags::POLLIN)));
+            fds.extend(self.clients.iter().map(|c| PollFd::new(c.socket.as_fd(), c.interest())));
             let timeout = u16::try_from(left.as_millis() + 1).unwrap_or(u16::MAX);
             let _ = poll(&mut fds, PollTimeout::from(timeout));
             let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
             drop(fds);
-            if ready[0] {
-                while let Some(socket) = attach::arrived(self.listener.as_fd()) {
-                    self.clients.push(Client::new(socket));
-                }
+            for (at, _) in ready[1..].iter().enumerate().filter(|(_, ready)| **ready) {
+                self.client(at);
             }
-            for at in 0..ready.len() - 1 {
-                if ready[at + 1] {
-                    self.client(at);
-                    self.clients[at].typed.clear();
-                }
+            if ready[0] {
+                self.welcome();
             }
             self.clients.retain(|c| !c.gone);
         }
         false
     }
 
-    /// Tells everybody how it ended, who is still there to hear it.
-    fn farewell(&mut self, code: i32) {
-        for client in &self.clients {
-            let _ = fcntl(&client.socket, FcntlArg::F_SETFL(OFlag::empty()));
-            if let Some(message) = &client.waiting {
-                let _ = attach::say(client.socket.as_fd(), message);
+    /// All is over and written down. Stays until everybody has heard it who is still there.
+    fn farewell(&mut self) {
+        loop {
+            self.clients.retain(|c| !c.gone && !c.waiting.is_empty());
+            if self.clients.is_empty() {
+                return;
             }
-            let _ = attach::say(client.socket.as_fd(), &Message::End(code));
+            let mut fds: Vec<PollFd<'_>> =
+                self.clients.iter().map(|c| PollFd::new(c.socket.as_fd(), PollFlags::POLLOUT)).collect();
+            let _ = poll(&mut fds, PollTimeout::NONE);
+            drop(fds);
+            self.clients.iter_mut().for_each(Client::flush);
         }
     }
 }
