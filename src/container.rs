@@ -6,6 +6,7 @@ pub mod attach;
 pub mod copy;
 pub mod events;
 pub mod exec;
+pub mod health;
 pub mod log;
 pub mod monitor;
 pub mod names;
@@ -48,6 +49,9 @@ pub struct Record {
     /// The volumes that it has.
     #[serde(default)]
     pub volumes: Vec<crate::volume::Use>,
+    /// `--health-cmd` and what belongs to it.
+    #[serde(default)]
+    pub health: Option<health::Check>,
     /// What becomes of its output.
     #[serde(default)]
     pub log: log::Options,

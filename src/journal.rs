@@ -63,7 +63,7 @@ pub struct Made {
     /// Are only its files held open (`cp` of a container that does not run), with no command?
     #[serde(default)]
     pub only_files: bool,
-    /// `--rm`: does its record go when it has ended, with its directory and the volumes that have no name?
+    /// Does its record go with it, with its directory and the volumes that have no name? (Of one that has no monitor.)
     #[serde(default)]
     pub rm: bool,
     /// Its place in the network.
@@ -237,7 +237,7 @@ fn again(state: &State, made: &Made) -> Result<()> {
     take_back(state, made)
 }
 
-/// Everything: what [`undo_all`] takes back and, with `--rm`, what was kept of the container until now.
+/// Everything: what [`undo_all`] takes back, and what was written down of a container that nobody keeps.
 ///
 /// # Errors
 /// As [`undo_all`].

@@ -34,6 +34,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     command::init::main_if_init();
     container::monitor::main_if_monitor();
+    container::health::probe::main_if_probe();
     cli::main().unwrap_or_else(|e| {
         eprint!("{}", ui::error(&e.to_string()));
         ExitCode::from(e.exit)

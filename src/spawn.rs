@@ -262,8 +262,6 @@ pub struct Job<'a> {
     pub state: &'a State,
     /// The id of a container that is kept, with its directory, when it has ended; else it gets a new one.
     pub id: Option<&'a str>,
-    /// `--rm`: does such a container's record go with its end?
-    pub rm: bool,
     /// The primitives, in the order of the list.
     pub prefix: Vec<&'static dyn Primitive>,
     /// What the command's standard streams are to be ([`crate::command::stdio::Stdio::prepare`]).
@@ -328,20 +326,12 @@ pub fn start<'a>(job: &Job<'a>) -> Result<Running<'a>> {
             id.to_string(),
         ),
     };
-    start_in(job, journal, id)
-}
-
-/// The same, with a journal that this process has already: of a container that is started again. Nobody shall see it
-/// unlocked in between, and take it for dead.
-///
-/// # Errors
-/// As [`start`].
-pub fn start_in<'a>(job: &Job<'a>, journal: Journal, id: String) -> Result<Running<'a>> {
-    let made = Made { id, kept: job.id.is_some(), rm: job.rm, ..Made::default() };
+    let made = Made { id, kept: job.id.is_some(), ..Made::default() };
     start_with(job, journal, made)
 }
 
-/// The same, where the journal is there already, because more had to be made before the start.
+/// The same, with a journal that this process has already: because more had to be made before the start, or because
+/// the container is started again, and nobody shall see it unlocked in between, and take it for dead.
 ///
 /// # Errors
 /// As [`start`].

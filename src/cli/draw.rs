@@ -120,17 +120,7 @@ fn of_list(name: &str, matches: &ArgMatches, state: &State) -> Result<Portrait> 
     let signals = Signals::block()?;
     let stdio = Stdio::silent()?;
     let interrupt = Some(signals.as_fd());
-    let job = Job {
-        spec: &spec,
-        state,
-        id: None,
-        rm: false,
-        prefix,
-        stdio: stdio.streams,
-        init: stdio.init,
-        interrupt,
-        watcher,
-    };
+    let job = Job { spec: &spec, state, id: None, prefix, stdio: stdio.streams, init: stdio.init, interrupt, watcher };
     let running = spawn::start(&job)?;
     running.host.notes.iter().for_each(|note| ui::note(note));
     // It runs now, or is a zombie, and has its name in either case: nobody has waited for it yet.

@@ -111,7 +111,7 @@ pub fn attend(
     let stdio = Stdio::prepare(spec)?;
     let interrupt = Some(signals.as_fd());
     let (streams, init) = (stdio.streams, stdio.init);
-    let job = Job { spec, state, id: None, rm: false, prefix, stdio: streams, init, interrupt, watcher };
+    let job = Job { spec, state, id: None, prefix, stdio: streams, init, interrupt, watcher };
     let proved = prove(name, matches, &job, report.as_deref())?;
     let mut running = match before {
         None => spawn::start(&job)?,

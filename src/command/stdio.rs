@@ -88,6 +88,17 @@ impl Stdio {
         Ok(Stdio { streams, init: None, theirs: vec![null], relays: vec![], type_into: false, home: None })
     }
 
+    /// For a command that reads nothing, and what it writes goes into this pipe.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE.
+    pub fn into_pipe(pipe: OwnedFd) -> Result<Stdio> {
+        let null = fs::open(Path::new("/dev/null"), OFlag::O_RDONLY, 0)?;
+        let (input, output) = (null.as_raw_fd(), pipe.as_raw_fd());
+        let streams = Streams::Own([input, output, output]);
+        Ok(Stdio { streams, init: None, theirs: vec![null, pipe], relays: vec![], type_into: false, home: None })
+    }
+
     /// The child has its copies: without this, no pipe would ever come to its end.
     pub(crate) fn started(&mut self) {
         self.theirs.clear();

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, code};
 use crate::state::{State, make_private};
 use crate::sys::{signal, tty};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, connect, listen as listen_on, recv,
@@ -230,10 +230,14 @@ pub fn attend(socket: &OwnedFd, how: &How) -> Result<Ended> {
     }
     let mut outputs = [duplicate(stdout)?, duplicate(stderr)?].map(std::fs::File::from);
     let (mut input, mut keys) = (how.input, Keys::new(how.detach.clone()));
+    // Neither side may wait until the other one takes something: it may be waiting for just that.
+    fcntl(socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| Error::call("fcntl(F_SETFL, O_NONBLOCK)", e))?;
+    // What was typed and the socket had no room for. Until it is out, nothing more is read.
+    let mut unsent = None;
     loop {
-        let mut fds =
-            vec![PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(signalled.as_fd(), PollFlags::POLLIN)];
-        if input {
+        let wants = if unsent.is_some() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+        let mut fds = vec![PollFd::new(socket.as_fd(), wants), PollFd::new(signalled.as_fd(), PollFlags::POLLIN)];
+        if input && unsent.is_none() {
             fds.push(PollFd::new(stdin, PollFlags::POLLIN));
         }
         match poll(&mut fds, PollTimeout::NONE) {
@@ -253,37 +257,47 @@ pub fn attend(socket: &OwnedFd, how: &How) -> Result<Ended> {
         if is_ready[0] {
             use std::io::Write;
             // Who does not read our output has seen enough; the container goes on.
-            match hear(socket.as_fd()).map_err(|e| Error::call("recv(the monitor)", e))? {
-                Some(Message::Out(bytes)) => drop(outputs[0].write_all(&bytes)),
-                Some(Message::Err(bytes)) => drop(outputs[1].write_all(&bytes)),
-                Some(Message::End(code)) => return Ok(Ended::Container(code)),
-                Some(_) => {}
-                None => {
+            match hear(socket.as_fd()) {
+                Ok(Some(Message::Out(bytes))) => drop(outputs[0].write_all(&bytes)),
+                Ok(Some(Message::Err(bytes))) => drop(outputs[1].write_all(&bytes)),
+                Ok(Some(Message::End(code))) => return Ok(Ended::Container(code)),
+                Ok(Some(_)) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(e) => return Err(Error::call("recv(the monitor)", e)),
+                Ok(None) => {
                     return Err(Error::new("the container's monitor is gone")
                         .why("it was killed; the next boxwright command ends the container")
                         .exit(code::FAILED));
                 }
             }
         }
-        if input && is_ready.get(2) == Some(&true) {
+        unsent = unsent.and_then(|message| send_on(socket, message));
+        if is_ready.get(2) == Some(&true) {
             let mut buffer = [0; 4096];
             match nix::unistd::read(stdin, &mut buffer) {
                 Ok(0) | Err(Errno::EIO) => {
                     input = false;
-                    let _ = say(socket.as_fd(), &Message::InEnd);
+                    unsent = send_on(socket, Message::InEnd);
                 }
                 Ok(n) => match keys.pass(&buffer[..n]) {
                     (bytes, true) => {
                         let _ = say(socket.as_fd(), &Message::In(bytes));
                         return Ok(Ended::Detached);
                     }
-                    (bytes, false) if !bytes.is_empty() => drop(say(socket.as_fd(), &Message::In(bytes))),
+                    (bytes, false) if !bytes.is_empty() => unsent = send_on(socket, Message::In(bytes)),
                     _ => {}
                 },
                 Err(Errno::EINTR | Errno::EAGAIN) => {}
                 Err(e) => return Err(Error::call("read(0)", e)),
             }
         }
+    }
+}
+
+/// Sends what was typed; what there is no room for is given back. Nobody there: then the next look at the socket tells.
+fn send_on(socket: &OwnedFd, message: Message) -> Option<Message> {
+    match say(socket.as_fd(), &message) {
+        Err(Errno::EAGAIN | Errno::ENOBUFS) => Some(message),
+        _ => None,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::journal::Made;
 use crate::primitive::{LIST, Primitive};
 use crate::spawn::Watcher;
-use crate::spawn::join::{self, Door, Job};
+use crate::spawn::join::{self, Door, Job, Joined};
 use crate::spec::build::{self, Options};
 use crate::spec::{Seccomp, Spec, env};
 use crate::sys;
@@ -32,6 +32,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// What the caller wants; each is the flag of its name.
+#[derive(Default)]
 #[allow(missing_docs)]
 pub struct How {
     pub command: Vec<String>,
@@ -54,9 +55,34 @@ pub struct How {
 /// # Errors
 /// The container does not run, or is paused, or ends meanwhile; 126 and 127 as docker has them.
 pub fn run(container: &Container<'_>, how: How) -> Result<u8> {
-    let (made, init) = running(container)?;
+    let signals = Signals::of_a_client()?;
+    let (detached, keys) = (how.detached, how.detach_keys.clone());
+    let stdio = |spec: &Spec| if detached { unattended(spec) } else { Stdio::prepare(spec) };
+    let (joined, stdio) = enter(container, &how, &signals, stdio)?;
     let tell = teller(container, &how.command);
-    let start = || -> Result<u8> {
+    tell("exec_create: ", None);
+    tell("exec_start: ", None);
+    if detached {
+        joined.leave();
+        return Ok(0);
+    }
+    let code = attend::attend(joined, &signals, stdio, keys)?;
+    tell("exec_die", Some(code));
+    Ok(code)
+}
+
+/// Has a command join the container, for a caller who attends to it himself.
+///
+/// # Errors
+/// As [`run`]; 128 and the number of a signal that arrived meanwhile.
+pub fn enter(
+    container: &Container<'_>,
+    how: &How,
+    signals: &Signals,
+    stdio: impl Fn(&Spec) -> Result<Stdio>,
+) -> Result<(Joined, Stdio)> {
+    let (made, init) = running(container)?;
+    let start = || -> Result<(Joined, Stdio)> {
         let door = Door::of(made.init.map_or(0, |i| i.pid), init.as_fd())?;
         if !door.kinds.contains(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID) {
             return Err(Error::new(format!(
@@ -65,24 +91,14 @@ pub fn run(container: &Container<'_>, how: How) -> Result<u8> {
             ))
             .why("it was set up in another way than by this program"));
         }
-        let spec = spec(&container.record.options, &how, &door)?;
+        let spec = spec(&container.record.options, how, &door)?;
         beware(&spec, &door)?;
-        let signals = Signals::of_a_client()?;
-        let stdio = if how.detached { unattended(&spec)? } else { Stdio::prepare(&spec)? };
+        let stdio = stdio(&spec)?;
         let cgroup = Cgroup::to_join(&made.cgroups)?;
         let prefix = LIST.iter().copied().filter(|p| possible(*p, &spec)).collect();
         let (stdio_of, interrupt, watcher) = (stdio.streams, signals.as_fd(), how.watcher.clone());
         let job = Job { spec: &spec, made: &made, cgroup: &cgroup, door, prefix, stdio: stdio_of, interrupt, watcher };
-        tell("exec_create: ", None);
-        let joined = join::join(&job)?;
-        tell("exec_start: ", None);
-        if how.detached {
-            joined.leave();
-            return Ok(0);
-        }
-        let code = attend::attend(joined, &signals, stdio, how.detach_keys.clone())?;
-        tell("exec_die", Some(code));
-        Ok(code)
+        Ok((join::join(&job)?, stdio))
     };
     start().map_err(|e| in_time(e, container, &init))
 }

@@ -69,24 +69,29 @@ impl Writer {
     /// # Errors
     /// ENOSPC: then nothing of a line is there twice, and what did not fit is lost.
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<()> {
-        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let mut out = Vec::with_capacity(bytes.len().min(2 * LONGEST) + 64);
         let time = super::times::rfc3339(super::times::now());
-        let mut entry = |mark: char, line: &[u8]| {
+        let entry = |out: &mut Vec<u8>, mark: char, line: &[u8]| {
             let name = if stream == Stream::Out { "stdout" } else { "stderr" };
             out.extend_from_slice(format!("{time} {name} {mark} ").as_bytes());
             out.extend_from_slice(line);
             out.push(b'\n');
         };
-        let open = &mut self.open[stream as usize];
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
+            let open = &mut self.open[stream as usize];
             open.extend_from_slice(piece);
             if open.last() == Some(&b'\n') {
-                entry('F', &open[..open.len() - 1]);
+                entry(&mut out, 'F', &open[..open.len() - 1]);
                 open.clear();
             }
             while open.len() >= LONGEST {
-                entry('P', &open[..LONGEST]);
+                entry(&mut out, 'P', &open[..LONGEST]);
                 open.drain(..LONGEST);
+            }
+            // Of short lines the times are most of what is written: all at once, it could be a megabyte.
+            if out.len() >= LONGEST {
+                self.put(&out)?;
+                out.clear();
             }
         }
         self.put(&out)

@@ -5,11 +5,12 @@
 
 mod watch;
 
+use super::health::Health;
 use super::store::{Container, Store};
 use super::{Now, attach, events, times};
 use crate::command::stdio::Streams;
 use crate::error::{Error, Result, code};
-use crate::journal::Journal;
+use crate::journal::{Journal, Made};
 use crate::primitive::{LIST, Primitive};
 use crate::spawn::{self, Job};
 use crate::spec::Spec;
@@ -97,6 +98,9 @@ fn go(
         h.error.clear();
     })?;
     let (id, state) = (container.record.short(), container.state());
+    if container.record.health.is_some() {
+        Health::default().write(container)?;
+    }
     let set_up = || -> Result<Baggage> {
         let spec = spec(container)?;
         let prefix = prefix(&spec)?;
@@ -104,19 +108,10 @@ fn go(
         let listener = attach::listen(state, id)?;
         let streams = ends.streams;
         let init = ends.init.as_ref().map(AsRawFd::as_raw_fd);
-        let job = Job {
-            spec: &spec,
-            state,
-            id: Some(id),
-            rm: container.record.rm,
-            prefix,
-            stdio: streams,
-            init,
-            interrupt: None,
-            watcher: None,
-        };
+        let job =
+            Job { spec: &spec, state, id: Some(id), prefix, stdio: streams, init, interrupt: None, watcher: None };
         let running = match journal {
-            Some(journal) => spawn::start_in(&job, journal, id.into()),
+            Some(journal) => spawn::start_with(&job, journal, Made { id: id.into(), kept: true, ..Made::default() }),
             None => spawn::start(&job),
         }?;
         let pid = running.pid.as_raw();

@@ -314,17 +314,6 @@ impl Container<'_> {
         Ok(())
     }
 
-    /// What `--rm` promises: removes it, unless somebody has started it again meanwhile or is about to.
-    pub fn remove_at_end(&self) {
-        if let Ok(_locked) = self.lock()
-            && self.now().is_over()
-            && !self.history().between()
-        {
-            // What is left after a failure is swept.
-            let _ = self.remove(true);
-        }
-    }
-
     /// Makes the volumes that it has and that are not there (yet, or any more).
     ///
     /// # Errors
@@ -337,8 +326,19 @@ impl Container<'_> {
         volumes.provide(&volumes.lock()?, &self.record.volumes)
     }
 
+    /// What `--rm` promises: removes it, unless somebody has started it again meanwhile or is about to.
+    pub fn remove_at_end(&self) {
+        if let Ok(_locked) = self.lock()
+            && self.now().is_over()
+            && !self.history().between()
+        {
+            // What is left after a failure is swept.
+            let _ = self.remove(true);
+        }
+    }
+
     /// Removes it and all that it has written; with `volumes` also into those that were given no name. It must have
-    /// ended.
+    /// ended, and the caller must have its lock.
     ///
     /// # Errors
     /// EACCES for what belongs to users that are not ours.

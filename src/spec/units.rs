@@ -2,6 +2,7 @@
 //! wrong with it, and shows one that would do.
 
 use crate::error::{Error, Result};
+use std::time::Duration;
 
 fn bad(flag: &str, value: &str, reason: &str, like: &str) -> Error {
     Error::new(format!("{flag} {value}: {reason}")).hint(format!("{flag} {like}"))
@@ -214,9 +215,49 @@ pub fn hostname(flag: &str, value: &str) -> Result<String> {
     Err(bad(flag, value, "a hostname has at most 64 letters, digits, dots and hyphens", "box"))
 }
 
+/// A time as docker writes it (Go's durations): `30s`, `1m30s`, `1.5h`, `500ms`; nothing below a millisecond but zero.
+///
+/// # Errors
+/// What is none.
+pub fn duration(flag: &str, text: &str) -> Result<Duration> {
+    let wrong = |why: &str| Error::new(format!("{flag} {text}: {why}")).hint(format!("{flag} 30s, 1m30s, 500ms"));
+    let (mut nanos, mut rest) = (0.0, text);
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(|| wrong("no unit"))?;
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong("not a time"))?;
+        rest = &rest[digits..];
+        const UNITS: [(&str, f64); 7] =
+            [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
+        let (unit, size) = UNITS.iter().find(|(unit, _)| rest.starts_with(unit)).ok_or_else(|| wrong("not a time"))?;
+        nanos += number * size;
+        rest = &rest[unit.len()..];
+    }
+    match nanos {
+        n if text.is_empty() || n > 1e18 => Err(wrong("not a time")),
+        n if n > 0.0 && n < 1e6 => Err(wrong("less than a millisecond")),
+        n => Ok(Duration::from_nanos(n as u64)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_gos() {
+        let millis = |text| duration("--x", text).ok().map(|d| d.as_millis());
+        assert_eq!([millis("30s"), millis("1m30s"), millis("1.5h")], [Some(30_000), Some(90_000), Some(5_400_000)]);
+        assert_eq!(
+            [millis("500ms"), millis("0"), millis("0s"), millis("1000us")],
+            [Some(500), Some(0), Some(0), Some(1)]
+        );
+        for bad in ["", "30", "s", "-1s", "1x", "10us", "1e9h", "999999999999h", "1s2", "1..5s"] {
+            assert_eq!(millis(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn sizes_are_dockers() {

@@ -131,6 +131,23 @@ pub fn send(pid: i32, signal: i32) -> nix::Result<()> {
     check(unsafe { libc::kill(pid, signal) }.into()).map(drop)
 }
 
+/// Sends this process a signal after a while, unless it has ended or become another program by then
+/// (timer_create(2)).
+///
+/// # Errors
+/// EAGAIN.
+pub fn send_later(signal: nix::sys::signal::Signal, after: std::time::Duration) -> Result<()> {
+    use nix::sys::signal::{SigEvent, SigevNotify};
+    use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+    let fail = |e| Error::call("timer_create(CLOCK_MONOTONIC)", e);
+    let event = SigEvent::new(SigevNotify::SigevSignal { signal, si_value: 0 });
+    let mut timer = Timer::new(nix::time::ClockId::CLOCK_MONOTONIC, event).map_err(fail)?;
+    timer.set(Expiration::OneShot(after.into()), TimerSetTimeFlags::empty()).map_err(fail)?;
+    // Dropped, it would be deleted.
+    std::mem::forget(timer);
+    Ok(())
+}
+
 /// The name of a signal, as in signal(7).
 pub fn name(signal: i32) -> String {
     nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.as_str().to_string())

@@ -2,6 +2,7 @@
 
 use super::{containers, find, flag, format, format_flag, on, value, word, words};
 use crate::cli::template::{self, Format};
+use crate::container::health::{Health, Status};
 use crate::container::store::{Container, Store};
 use crate::container::{History, Now, Restart, times};
 use crate::error::{Error, Result};
@@ -24,7 +25,7 @@ pub fn commands() -> Vec<Command> {
                         "filter",
                         Some('f'),
                         "KEY=VALUE",
-                        "Only those: status, name, label, id, exited, ancestor, volume, before, since",
+                        "Only those: status, name, label, id, exited, ancestor, before, since, volume, health",
                     )
                     .action(ArgAction::Append),
                 )
@@ -70,12 +71,19 @@ pub fn settled<'a>(store: Store<'a>) -> Result<Vec<Container<'a>>> {
     Ok(all.into_iter().filter(|c| c.dir().join("container.json").exists()).collect())
 }
 
-/// docker's `Status`: `Up 3 minutes (Paused)`, `Exited (137) 2 hours ago`.
-fn status(now: &Now, history: &History) -> String {
+/// docker's `Status`: `Up 3 minutes (healthy)`, `Exited (137) 2 hours ago`.
+fn status(container: &Container<'_>, now: &Now, history: &History) -> String {
     let since = |time: i64| times::human(times::now() - time);
     match now {
         Now::Created => "Created".into(),
-        Now::Running { paused: false, .. } => format!("Up {}", since(history.started)),
+        Now::Running { paused: false, .. } => {
+            let health = match health(container, now) {
+                Some(Health { status: Status::Starting, .. }) => " (health: starting)".into(),
+                Some(health) => format!(" ({})", health.status.word()),
+                None => String::new(),
+            };
+            format!("Up {}{health}", since(history.started))
+        }
         Now::Running { paused: true, .. } => format!("Up {} (Paused)", since(history.started)),
         Now::Restarting { .. } => {
             format!("Restarting ({}) {} ago", history.exit_code.unwrap_or(0), since(history.finished))
@@ -85,6 +93,14 @@ fn status(now: &Now, history: &History) -> String {
             None => format!("Exited (unknown: monitor lost) {} ago", since(history.finished)),
         },
     }
+}
+
+/// What is known of its health, if it is checked at all. One that has ended is unhealthy, as in docker.
+fn health(container: &Container<'_>, now: &Now) -> Option<Health> {
+    container.record.health.as_ref()?;
+    let health = Health::of(container);
+    let ended = matches!(now, Now::Exited | Now::Restarting { .. });
+    Some(if ended { Health { status: Status::Unhealthy, ..health } } else { health })
 }
 
 fn command_line(container: &Container<'_>, whole: bool) -> String {
@@ -104,7 +120,7 @@ fn row(container: &Container<'_>, whole: bool, size: bool) -> Value {
         "CreatedAt": times::rfc3339(record.created),
         "RunningFor": format!("{} ago", times::human(times::now() - record.created)),
         "State": now.word(),
-        "Status": status(&now, &history),
+        "Status": status(container, &now, &history),
         "Names": record.name,
         "Labels": labels.join(","),
         "Networks": record.options.network.as_deref().unwrap_or("bridge"),
@@ -199,6 +215,7 @@ enum Filter {
     Exited(i32),
     Ancestor(String),
     Volume(String),
+    Health(String),
     /// Created before (or since) the one that was created then.
     Before(i64),
     Since(i64),
@@ -211,7 +228,7 @@ fn filters(store: Store<'_>, given: &[&str]) -> Result<Vec<Filter>> {
             let wrong = || {
                 Error::new(format!("--filter {text}: no such filter")).hint(
                     "status=running, name=PATTERN, id=DIGITS, label=KEY, label=KEY=VALUE, exited=CODE, ancestor=IMAGE, \
-                     volume=NAME, before=CONTAINER, since=CONTAINER",
+                     before=CONTAINER, since=CONTAINER, volume=NAME, health=healthy",
                 )
             };
             let (key, value) = text.split_once('=').ok_or_else(wrong)?;
@@ -230,6 +247,9 @@ fn filters(store: Store<'_>, given: &[&str]) -> Result<Vec<Filter>> {
                 "exited" => Filter::Exited(value.parse().map_err(|_| wrong())?),
                 "ancestor" => Filter::Ancestor(value),
                 "volume" => Filter::Volume(value),
+                "health" if ["starting", "healthy", "unhealthy", "none"].contains(&value.as_str()) => {
+                    Filter::Health(value)
+                }
                 _ => return Err(wrong()),
             })
         })
@@ -248,6 +268,10 @@ fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
         }
         Filter::Exited(code) => matches!(container.now(), Now::Exited) && container.history().exit_code == Some(*code),
         Filter::Ancestor(image) => &record.image == image,
+        Filter::Health(word) => {
+            let health = health(container, &container.now());
+            health.map_or("none", |health| health.status.word()) == word
+        }
         Filter::Volume(text) => mounts(container)
             .iter()
             .any(|mount| ["Name", "Source", "Destination"].iter().any(|key| mount[*key].as_str() == Some(text))),
@@ -322,7 +346,7 @@ fn document(container: &Container<'_>) -> Value {
         Restart::UnlessStopped => json!({ "Name": "unless-stopped", "MaximumRetryCount": 0 }),
     };
     let words: Vec<&String> = options.entrypoint.iter().chain(&options.command).collect();
-    json!({
+    let mut document = json!({
         "Id": record.id,
         "Created": times::rfc3339(record.created),
         "Path": words.first(),
@@ -382,7 +406,12 @@ fn document(container: &Container<'_>) -> Value {
             "IPAddress": lease.as_ref().map(|l| l.address.to_string()).unwrap_or_default(),
             "Bridge": lease.as_ref().map(|l| l.bridge.clone()).unwrap_or_default(),
         },
-    })
+    });
+    if let (Some(check), Some(health)) = (&record.health, health(container, &now)) {
+        document["State"]["Health"] = health.document();
+        document["Config"]["Healthcheck"] = check.document();
+    }
+    document
 }
 
 fn inspect(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {

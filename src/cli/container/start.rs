@@ -3,17 +3,20 @@
 use super::{containers, each, find, flag, on, one_container, value, word, words};
 use crate::cli::{flags, stage};
 use crate::container::attach::{self, Ended, How};
+use crate::container::health::Check;
 use crate::container::store::{Container, Store};
 use crate::container::{Record, Restart, events, log, monitor, names, times};
 use crate::error::{Error, Result};
 use crate::journal::{Journal, Made, Process};
 use crate::spec::Spec;
 use crate::spec::build::{self, Options, Purpose};
+use crate::spec::units;
 use crate::volume::{self, Volumes};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 pub fn commands() -> Vec<Command> {
     let create = Command::new("create").about("Make a container, and do not start it yet").defer(|c| {
@@ -57,6 +60,14 @@ pub fn life_flags(c: Command) -> Command {
         .arg(many(value("log-opt", None, "KEY=VALUE", "max-size=10m and max-file=3: when its log is rotated")))
         .arg(value("cidfile", None, "FILE", "Write its id there"))
         .arg(value("detach-keys", None, "KEYS", "Leave it with these [default: ctrl-p,ctrl-q]"))
+        .next_help_heading("health")
+        .arg(value("health-cmd", None, "COMMAND", "Run this in it again and again: does it work?"))
+        .arg(value("health-interval", None, "TIME", "From one check to the next [default: 30s]"))
+        .arg(value("health-timeout", None, "TIME", "A check that takes longer has failed [default: 30s]"))
+        .arg(value("health-retries", None, "N", "It is unhealthy after N failures in a row [default: 3]"))
+        .arg(value("health-start-period", None, "TIME", "Until then a failure does not count [default: 0s]"))
+        .arg(value("health-start-interval", None, "TIME", "From one check to the next until then [default: 5s]"))
+        .arg(flag("no-healthcheck", None, "No checks, whatever the image says"))
 }
 
 pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Result<ExitCode>> {
@@ -90,8 +101,9 @@ pub fn is_kept(matches: &ArgMatches) -> bool {
     on(matches, "detach") || !on(matches, "rm") || life
 }
 
-const LIFE: [&str; 8] =
-    ["name", "label", "restart", "stop-signal", "stop-timeout", "log-opt", "cidfile", "detach-keys"];
+/// What takes a monitor.
+const LIFE: [&str; 9] =
+    ["name", "label", "restart", "stop-signal", "stop-timeout", "log-opt", "cidfile", "detach-keys", "health-cmd"];
 
 /// What a container is to be: all of it is understood, and can be met here, before anything is made.
 fn describe(matches: &ArgMatches, store: Store<'_>) -> Result<(Record, Spec)> {
@@ -116,6 +128,7 @@ fn describe(matches: &ArgMatches, store: Store<'_>) -> Result<(Record, Spec)> {
         stop_timeout: super::end::seconds(matches, "stop-timeout")?,
         rm: on(matches, "rm"),
         volumes,
+        health: health(matches)?,
         log: log_options(&words(matches, "log-opt"))?,
     };
     Ok((record, spec))
@@ -223,6 +236,44 @@ pub fn restart(text: &str, rm: bool) -> Result<Restart> {
         return Err(Error::new("--rm and --restart exclude each other").hint("leave one of them out"));
     }
     Ok(policy)
+}
+
+fn health(matches: &ArgMatches) -> Result<Option<Check>> {
+    const MORE: [&str; 5] =
+        ["health-interval", "health-timeout", "health-retries", "health-start-period", "health-start-interval"];
+    let given = MORE.iter().find(|flag| matches.contains_id(flag));
+    let command = word(matches, "health-cmd");
+    if on(matches, "no-healthcheck") {
+        return match given.copied().or(command.map(|_| "health-cmd")) {
+            Some(flag) => {
+                Err(Error::new(format!("--no-healthcheck and --{flag} exclude each other"))
+                    .hint("leave one of them out"))
+            }
+            None => Ok(None),
+        };
+    }
+    let Some(command) = command else {
+        return match given {
+            Some(flag) => Err(Error::new(format!("--{flag}: there is nothing to check")).hint("--health-cmd COMMAND")),
+            None => Ok(None),
+        };
+    };
+    let Some(mut check) = Check::parse(command)? else { return Ok(None) };
+    // docker's: zero is the default.
+    let time = |flag: &str, time: &mut Duration| -> Result<()> {
+        let given = word(matches, flag).map(|text| units::duration(&format!("--{flag}"), text)).transpose()?;
+        *time = given.filter(|given| !given.is_zero()).unwrap_or(*time);
+        Ok(())
+    };
+    time("health-interval", &mut check.interval)?;
+    time("health-timeout", &mut check.timeout)?;
+    time("health-start-period", &mut check.start_period)?;
+    time("health-start-interval", &mut check.start_interval)?;
+    if let Some(text) = word(matches, "health-retries") {
+        let retries = units::integer("--health-retries", text, 0, i32::MAX.into())? as u32;
+        check.retries = if retries == 0 { check.retries } else { retries };
+    }
+    Ok(Some(check))
 }
 
 fn log_options(given: &[&str]) -> Result<log::Options> {

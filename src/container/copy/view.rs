@@ -54,7 +54,6 @@ pub fn with<T>(container: &Container<'_>, work: impl FnOnce(&View) -> Result<T>)
         prefix: prefix.chain([&Hold { last: true } as &'static dyn Primitive]).collect(),
         stdio: crate::command::stdio::Streams::Shared { lead: false },
         init: None,
-        rm: false,
         interrupt: None,
         watcher: None,
     };

@@ -1,12 +1,13 @@
 //! What a monitor does for as long as the container runs: output goes into the log and to those who are attached, what
 //! they type goes in; and when it has ended, it takes everything back, and writes down how it ended. One loop that waits
-//! for descriptors, without a clock.
+//! for descriptors; a clock is one of them only where there is a health check.
 
 use super::Baggage;
 use super::{go, inherited};
 use crate::container::attach::{self, Message, PIECE};
+use crate::container::health::checks::Checks;
 use crate::container::log::{Stream, Writer};
-use crate::container::store::{Container, Store};
+use crate::container::store::Container;
 use crate::container::{Restart, events, times};
 use crate::error::{Error, Result};
 use crate::journal::{Journal, Made};
@@ -31,7 +32,7 @@ struct Client {
     gone: bool,
 }
 
-struct Watch {
+struct Watch<'a> {
     pidfd: OwnedFd,
     pid: i32,
     outputs: Vec<Option<OwnedFd>>,
@@ -41,6 +42,7 @@ struct Watch {
     clients: Vec<Client>,
     log: Writer,
     buffer: Vec<u8>,
+    checks: Option<Checks<'a>>,
     ended: Option<End>,
     stop: bool,
 }
@@ -63,10 +65,13 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
         clients: baggage.client.into_iter().map(|fd| Client::new(quick(inherited(fd)))).collect(),
         log: Writer::open(&container.dir(), container.record.log)?,
         buffer: vec![0; PIECE],
+        checks: Checks::of(container)?,
         ended: None,
         stop: false,
     };
     let end = watch.attend()?;
+    // Whoever is looking at a container that has ended has nothing more to say.
+    watch.checks = None;
     let code = i32::from(end.exit_code());
     let made = journal.made().unwrap_or_default();
     let oom = crate::cgroup::counters(&made.cgroups).oom_kill.is_some_and(|n| n > 0);
@@ -102,10 +107,10 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     }
     attach::forget(container.state(), &baggage.id);
     if undone.is_ok() {
-        if container.record.rm && !container.history().between() {
-            let _ = Store::new(container.state()).discard(&baggage.id);
-        }
         journal.remove();
+    }
+    if container.record.rm {
+        container.remove_at_end();
     }
     watch.tell_all(&Message::End(code));
     watch.farewell();
@@ -150,7 +155,7 @@ impl Client {
     }
 }
 
-impl Watch {
+impl Watch<'_> {
     fn attend(&mut self) -> Result<End> {
         loop {
             let quiet = self.turn()?;
@@ -173,9 +178,14 @@ impl Watch {
         let clients: Vec<usize> =
             (0..self.clients.len()).filter(|at| !self.clients[*at].interest().is_empty()).collect();
         let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-        if !over {
+        let runs = !over;
+        if runs {
             fds.push(PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN));
         }
+        let check = self.checks.as_ref().filter(|_| runs).map(|checks| {
+            fds.push(PollFd::new(checks.as_fd(), PollFlags::POLLIN));
+            fds.len() - 1
+        });
         let first_output = fds.len();
         fds.extend(
             outputs
@@ -202,7 +212,12 @@ impl Watch {
             self.welcome();
             quiet = false;
         }
-        if !over && ready[1] {
+        if let (Some(at), Some(checks)) = (check, &mut self.checks)
+            && ready[at]
+        {
+            checks.turn();
+        }
+        if runs && ready[1] {
             self.ended = Some(process::wait(nix::unistd::Pid::from_raw(self.pid))?);
         }
         for (at, _) in outputs.into_iter().zip(&ready[first_output..]).filter(|(_, ready)| **ready) {
