@@ -207,9 +207,17 @@ impl Container<'_> {
     /// # Errors
     /// When it has been removed meanwhile.
     pub fn lock(&self) -> Result<Locked> {
-        let locked = lock(&self.dir().join("lock"))?;
-        if self.dir().join("container.json").exists() {
-            return Ok(locked);
+        // Opened, and never made: it must not come to be in a directory that somebody is just removing.
+        let file = self.dir().join("lock");
+        match File::options().write(true).open(&file) {
+            Ok(open) => {
+                open.lock().map_err(|e| Error::io(format!("flock({})", file.display()), &e))?;
+                if self.dir().join("container.json").exists() {
+                    return Ok(Locked(open));
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io(format!("open({})", file.display()), &e)),
         }
         Err(Error::new(format!("no such container: {}", self.record.name)).why("somebody has just removed it"))
     }
