@@ -220,7 +220,7 @@ mod tests {
         let markdown = "# Title\n\nSome `code` and a [link](https://example.org).\n\n- one\n- two\n\n```console\n$ ls\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n";
         assert_eq!(
             text(markdown, Style::plain()),
-            "Title\n═════\nSome code and a link (https://example.org).\n\n• one\n• two\n\n    $ ls\n\na  b\n1  2\n"
+            "Title\n═════\nSome `code` and a link (https://example.org).\n\n• one\n• two\n\n    $ ls\n\na  b\n1  2\n"
         );
     }
 }
