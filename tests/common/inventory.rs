@@ -167,7 +167,7 @@ pub fn descendants() -> BTreeSet<i32> {
 }
 
 /// Orphans that have ended are ours to bury. (No test waits for a child of its own while an inventory is taken.)
-fn adopt_and_bury() {
+pub fn adopt_and_bury() {
     use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         if status == WaitStatus::StillAlive {
