@@ -6,7 +6,7 @@ use crate::command::foreground::Signals;
 use crate::command::stdio::{self, Stdio};
 use crate::container::exec::{self, How};
 use crate::container::store::{Container, Store};
-use crate::container::{Now, times};
+use crate::container::{Now, events, times};
 use crate::error::{Error, Result};
 use crate::spawn::join::Joined;
 use crate::state::State;
@@ -78,8 +78,12 @@ fn main(state: &State, id: &str) -> Result<i32> {
     let started = container.history().started;
     let mut health = Health::of(&container);
     if let Some(found) = probe(&container, &check)? {
+        let before = health.status;
         health.add(&check, started, found);
         health.write(&container)?;
+        if health.status != before {
+            events::note(&container, &format!("health_status: {}", health.status.word()), &[]);
+        }
     }
     Ok(if health.is_starting(&check, started) { STILL_STARTING } else { 0 })
 }
