@@ -24,11 +24,11 @@ echo 32M > $group/memory.max; echo 0 > $group/memory.swap.max; cat $group/memory
 
 # The hog, in there, beside somebody who does no harm:
 sleep 300 &
-sh -c "echo 0 > $group/cgroup.procs; head -c 80m /dev/zero | tail | wc -c" 2>/dev/null
+sh -c "echo 0 > $group/cgroup.procs; head -c 80m /dev/zero | tail > /dev/null; echo \"tail ended with \$?\"" 2>/dev/null
 
 # The kernel first looks for memory that can be taken back. When nothing is left, it kills the largest process *of this
 # group*, and counts it:
-grep '^oom_kill ' $group/memory.events
+grep -q '^oom_kill [1-9]' $group/memory.events && echo 'the kernel has killed'
 kill -0 $! && echo 'who was outside lives'; kill $!
 
 until rmdir $group; do sleep 0.1; done 2>/dev/null
@@ -43,11 +43,11 @@ mkdir $group && echo 32M > $group/memory.limit_in_bytes && cat $group/memory.lim
 
 # The hog, in there, beside somebody who does no harm:
 sleep 300 &
-sh -c "echo 0 > $group/cgroup.procs; head -c 80m /dev/zero | tail | wc -c" 2>/dev/null
+sh -c "echo 0 > $group/cgroup.procs; head -c 80m /dev/zero | tail > /dev/null; echo \"tail ended with \$?\"" 2>/dev/null
 
 # The kernel first looks for memory that can be taken back. When nothing is left, it kills the largest process *of this
 # group*, and counts it:
-grep '^oom_kill ' $group/memory.oom_control
+grep -q '^oom_kill [1-9]' $group/memory.oom_control && echo 'the kernel has killed'
 kill -0 $! && echo 'who was outside lives'; kill $!
 
 until rmdir $group; do sleep 0.1; done 2>/dev/null
@@ -59,8 +59,9 @@ boxwright limit-memory
 
 # The hog, in a container with half of that, which can read in its own cgroup's files what happened to it:
 boxwright limit-memory -q --memory 32m -- sh -c '
-  head -c 80m /dev/zero | tail | wc -c
-  cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control | grep "^oom_kill "' 2>/dev/null
+  head -c 80m /dev/zero | tail > /dev/null; echo "tail ended with $?"
+  cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control |
+    grep -q "^oom_kill [1-9]" && echo "the kernel has killed"' 2>/dev/null
 
 ## When it hits number one
 # If the hog is process 1 of its PID namespace, all others go with it, and the container ends as if somebody had sent

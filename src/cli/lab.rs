@@ -76,7 +76,7 @@ fn subcommands(lab: Command) -> Command {
 pub fn run(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
     let Some((name, sub)) = matches.subcommand() else { return Err(Error::new("no subcommand")) };
     let style = Style::of(&std::io::stdout());
-    match name {
+    let outcome = match name {
         "list" => list(state, style),
         "show" => show(chosen(sub, state)?, state, style),
         "run" if sub.get_flag("transcript") => {
@@ -91,7 +91,12 @@ pub fn run(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
         "mdbook" => mdbook(sub),
         "solution" => solution(chosen(sub, state)?, state),
         _ => export(sub.get_one::<PathBuf>("dir").ok_or_else(|| Error::new("no directory"))?),
+    };
+    if matches!(name, "run" | "check" | "watch") {
+        // A container that was killed with its lab has left its journal to the next command: let it be this one.
+        crate::journal::sweep(state, crate::journal::Thorough::ForAStart);
     }
+    outcome
 }
 
 fn chosen(matches: &ArgMatches, state: &State) -> Result<Lab> {
