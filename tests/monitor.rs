@@ -40,16 +40,17 @@ impl Drop for Removed<'_> {
         }
         // What a monitor does after its container's end is soon over.
         let deadline = Instant::now() + Duration::from_secs(30);
-        let monitors =
-            || inventory::descendants().into_iter().filter(|pid| name(*pid).starts_with("boxwright-mon")).count();
+        let monitors = || inventory::descendants().into_iter().filter(|pid| is_monitor(*pid)).count();
         while monitors() > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-fn name(pid: i32) -> String {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default()
+/// Nobody buries orphans here, and who waits to be is no monitor any more.
+fn is_monitor(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.contains("(boxwright-mon)") && !stat.contains(") Z ")
 }
 
 /// A container in the background; the number of its monitor.
