@@ -180,6 +180,7 @@ fn prefix(spec: &Spec) -> Result<Vec<&'static dyn Primitive>> {
     Ok(wanted.filter(|p| p.needs().iter().all(|need| (need.probe)(spec).is_ok())).collect())
 }
 
+// ANCHOR: anew
 fn become_anew(baggage: &Baggage) -> Error {
     let text = serde_json::to_string(baggage).unwrap_or_default();
     let c = |s: &str| CString::new(s).unwrap_or_default();
@@ -188,6 +189,7 @@ fn become_anew(baggage: &Baggage) -> Error {
         std::env::vars().filter(|(n, _)| n == "PATH" || n == "HOME").map(|(n, v)| c(&format!("{n}={v}"))).collect();
     sys::process::execve(c"/proc/self/exe", &argv, &env)
 }
+// ANCHOR_END: anew
 
 /// The ends of the command's streams.
 struct Ends {

@@ -245,6 +245,7 @@ impl Container<'_> {
         write(&self.dir(), "history.json", &history, !self.record.rm)
     }
 
+    // ANCHOR: now
     /// What is true of it now. The kernel is asked, and not only the files.
     pub fn now(&self) -> Now {
         let alive = journal::alive(self.state(), self.record.short());
@@ -259,6 +260,7 @@ impl Container<'_> {
         }
         if self.history().started == 0 { Now::Created } else { Now::Exited }
     }
+    // ANCHOR_END: now
 
     /// The truth about one whose monitor was killed: it is ended, and that is written down; one of `--rm` is removed. To
     /// be called by commands that are about to say something about it. Waits for nobody: who has the lock is

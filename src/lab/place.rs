@@ -124,6 +124,10 @@ pub fn inside<T: Serialize + DeserializeOwned>(work: impl FnOnce(&Place) -> Resu
         }
     };
     end_descendants(groups);
+    if code != 0 {
+        // A monitor that was ended could take nothing back. The next command does; let that be now.
+        let _ = std::process::Command::new(place.tools.join("boxwright")).args(["ps", "-q"]).output();
+    }
     let done = std::fs::read_to_string(&result).ok().and_then(|text| serde_json::from_str(&text).ok());
     place.remove();
     signal::unblock(&SIGNALS)?;

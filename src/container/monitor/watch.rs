@@ -304,6 +304,7 @@ impl Watch<'_> {
         }
     }
 
+    // ANCHOR: policy
     /// Shall it be started again?
     fn policy(&self, container: &Container<'_>, code: i32) -> bool {
         let history = container.history();
@@ -316,6 +317,7 @@ impl Watch<'_> {
             Restart::OnFailure(most) => code != 0 && most.is_none_or(|most| history.restarts < most),
         }
     }
+    // ANCHOR_END: policy
 
     /// Waits before the next start: docker's back-off, from a tenth of a second to a minute, twice as long each time,
     /// from the beginning again when it ran for ten seconds. False when somebody wants it to stop.
