@@ -166,7 +166,7 @@ fn it_stays_small() {
         attached.stdin.take().expect("its input").write_all(&input).expect("typed");
         let log = |world: &World| world.run(["inspect", "c", "--format", "{{.LogPath}}"]).exits(0).stdout;
         let log = log(world).trim().to_string();
-        let healthy = || world.run(["ps", "-q", "--filter", "health=healthy"]).stdout != "";
+        let healthy = || !world.run(["ps", "-q", "--filter", "health=healthy"]).stdout.is_empty();
         until(|| std::fs::metadata(Path::new(&log)).is_ok_and(|m| m.len() > 10_000_000) && healthy());
         is_small(monitor);
         let _ = attached.kill();
