@@ -163,7 +163,9 @@ fn it_stays_small() {
             .spawn()
             .expect("attach");
         let input = vec![b'y'; 1_000_000];
-        attached.stdin.take().expect("its input").write_all(&input).expect("typed");
+        // Open until the end: with it, the container's own input would be closed, and `cat` end.
+        let mut typing = attached.stdin.take().expect("its input");
+        typing.write_all(&input).expect("typed");
         let log = |world: &World| world.run(["inspect", "c", "--format", "{{.LogPath}}"]).exits(0).stdout;
         let log = log(world).trim().to_string();
         let healthy = || !world.run(["ps", "-q", "--filter", "health=healthy"]).stdout.is_empty();
@@ -262,7 +264,8 @@ fn one_in_the_foreground_is_stopped_and_removed() {
             assert_eq!(world.run(["ps", "-aq"]).exits(0).stdout, "");
 
             let (mut child, id) = foreground(world, way, &trap);
-            let waiting = world.command(["wait", &id]).stdout(Stdio::piped()).spawn().expect("wait");
+            let waiting =
+                world.command(["wait", &id]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("wait");
             world.run(["kill", "-s", "TERM", &id]).exits(0);
             assert_eq!(code(&mut child), 5);
             let said = waiting.wait_with_output().expect("its output").stdout;

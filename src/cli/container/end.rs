@@ -304,7 +304,18 @@ fn wait_for(container: &Container<'_>) -> Result<i32> {
                 container.settle();
             }
             Now::Restarting { .. } => std::thread::sleep(Duration::from_millis(20)),
-            Now::Created => std::thread::sleep(Duration::from_millis(50)),
+            Now::Created if container.dir().join("container.json").exists() => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            // It had no monitor that could have told us.
+            Now::Created => {
+                return Err(Error::new(format!(
+                    "container {} is gone, and its exit code with it",
+                    container.record.name
+                ))
+                .why("it ran in the foreground of another command, with --rm: that one has its exit code")
+                .hint("a container with a --name can be waited for"));
+            }
             Now::Exited => {
                 container.settle();
                 return Ok(container.history().exit_code.unwrap_or(137));
