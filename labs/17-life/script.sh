@@ -117,7 +117,7 @@ boxwright start lab-life
 pid=$(boxwright inspect --format '{{.State.Pid}}' lab-life)
 kill -KILL $(awk '/^PPid/ { print $2 }' /proc/$pid/status)
 
-boxwright inspect --format '{{.State.Status}}: {{.State.Error}}' lab-life
+until boxwright inspect --format '{{.State.Status}}: {{.State.Error}}' lab-life | grep exited; do sleep 0.1; done
 
 kill -0 $pid 2>/dev/null || echo 'its process is gone'
 

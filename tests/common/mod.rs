@@ -149,9 +149,10 @@ impl World {
         World { _lock: lock, dir, user, program }
     }
 
-    /// The same world after one container, which has made what is made only once (the image's files, lists of leases).
+    /// The same world after one container, which has made what is made only once (the image's files, lists of leases; for
+    /// one with a name, the directories of names and of those who attach).
     pub fn used(self) -> World {
-        self.run(["full-run", "--rm", "host", "true"]).exits(0);
+        self.run(["full-run", "--rm", "--name", "first", "host", "true"]).exits(0);
         // Root's first user namespace begins the list of ranges of ids. (Where there are none, this fails, and so be it.)
         self.run(["map-user"]);
         self
