@@ -349,7 +349,11 @@ fn a_terminal_with_its_size_and_keys() {
         assert!(desk.stty(&["-a"]).contains("-icanon"), "ours is raw meanwhile");
         desk.type_in("wörd\r");
         desk.shows("got wörd");
+        // stty sets them one after the other. A shell that has just looked for signals sees the second one only when its
+        // read ends, so that it does.
         desk.stty(&["rows", "44", "cols", "111"]);
+        desk.shows("size 44");
+        desk.type_in("\r");
         desk.shows("size 44 111");
         // Ctrl-D is for the container's terminal.
         desk.type_in("\x04");
