@@ -10,10 +10,14 @@ use std::time::{Duration, Instant};
 
 const LAB: &str = "01-unshare-pid";
 
-fn file_of_lab(file: &str) -> String {
+fn labs() -> PathBuf {
     let root =
         std::env::var_os("INSTA_WORKSPACE_ROOT").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    std::fs::read_to_string(root.join("labs").join(LAB).join(file)).expect("a file of the lab")
+    root.join("labs")
+}
+
+fn file_of_lab(file: &str) -> String {
+    std::fs::read_to_string(labs().join(LAB).join(file)).expect("a file of the lab")
 }
 
 fn workspace(world: &World) -> PathBuf {
@@ -155,10 +159,9 @@ fn the_last_exercise_ends_with_a_closing_page() {
     let file = world.root().join("lib/labs.json");
     let mut progress: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&file).expect("progress")).expect("JSON");
-    let all = world.run(["stages", "--format", "json"]).exits(0).json();
-    for (n, stage) in all.as_array().into_iter().flatten().enumerate() {
-        let folder = format!("{n:02}-{}", stage["name"].as_str().expect("a name"));
-        if folder != LAB {
+    let labs = std::fs::read_dir(labs()).expect("labs/").flatten();
+    for folder in labs.filter_map(|entry| entry.file_name().into_string().ok()) {
+        if folder != LAB && folder.starts_with(|c: char| c.is_ascii_digit()) {
             progress["labs"][folder] = serde_json::json!({ "script": true, "solved": true, "hints": 0 });
         }
     }

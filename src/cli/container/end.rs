@@ -325,6 +325,14 @@ fn wait_for(container: &Container<'_>) -> Result<i32> {
 }
 
 fn remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
+    match end_and_remove(container, force, volumes) {
+        // One of --rm goes by itself once it has been ended, at any moment from then on; and it is gone, as was asked.
+        Err(_) if force && !container.dir().join("container.json").exists() => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn end_and_remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
     let record = &container.record;
     match container.now() {
         Now::Created | Now::Exited => {}
@@ -341,10 +349,6 @@ fn remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
             until_settled(container, Some(&made))?;
         }
         Now::Restarting { .. } => stop_with(container, Some(0), None)?,
-    }
-    // One that was started with --rm has removed itself meanwhile.
-    if record.rm && !container.dir().join("container.json").exists() {
-        return Ok(());
     }
     let _locked = container.lock()?;
     if !container.now().is_over() {
