@@ -255,6 +255,9 @@ fn its_commands_run() {
 
 #[test]
 fn its_commands_run_for_an_ordinary_user() {
+    if let Some(reason) = common::left_to_a_user() {
+        skip!("{reason}");
+    }
     if !common::is_root() {
         skip!("the other test is for an ordinary user already");
     }

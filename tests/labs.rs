@@ -105,6 +105,9 @@ fn snapshots_as_root() {
 
 #[test]
 fn snapshots_as_an_ordinary_user() {
+    if let Some(reason) = common::left_to_a_user() {
+        skip!("{reason}");
+    }
     snapshots(World::as_user);
 }
 
@@ -165,6 +168,9 @@ fn exercises_as_root() {
 
 #[test]
 fn exercises_as_an_ordinary_user() {
+    if let Some(reason) = common::left_to_a_user() {
+        skip!("{reason}");
+    }
     exercises(World::as_user);
 }
 

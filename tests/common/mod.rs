@@ -80,7 +80,9 @@ pub fn by_length<T>(short: T, usual: T, long: T) -> T {
 
 /// Why root leaves out what it would do as an ordinary user: in the short form, that one has a run of its own.
 pub fn left_to_a_user() -> Option<&'static str> {
-    by_length(is_root(), false, false).then_some("in the short form, an ordinary user has a run of its own")
+    // The gate says so where it lets both run.
+    let said = std::env::var_os("BOXWRIGHT_USER_TOO").is_some();
+    by_length(is_root(), is_root() && said, false).then_some("an ordinary user has a run of its own")
 }
 
 /// Is this a machine with only cgroup v2?
