@@ -132,6 +132,11 @@ impl EnvFrom for Arg {
     }
 }
 
+/// Was a switch given? Not every command has every switch.
+fn is_on(matches: &ArgMatches, name: &str) -> bool {
+    matches.try_get_one::<bool>(name).ok().flatten().is_some_and(|on| *on)
+}
+
 /// A switch.
 fn switch(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)

@@ -71,10 +71,6 @@ pub(super) fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
     matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
 }
 
-pub(super) fn on(matches: &ArgMatches, name: &str) -> bool {
-    matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
-}
-
 pub(super) fn value(name: &'static str, short: Option<char>, of: &'static str, help: &'static str) -> Arg {
     let arg = Arg::new(name).long(name).value_name(of).help(help);
     short.map_or(arg.clone(), |short| arg.short(short))

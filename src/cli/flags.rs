@@ -1,6 +1,7 @@
 //! The knobs: one table of all flags that say what a container is to be, each with the primitive that it belongs to. A
 //! stage takes the knobs of its prefix; full-run takes all. Names, meanings and defaults are docker's.
 
+use super::is_on;
 use crate::primitive::{LIST, number};
 use crate::spec::build::Options;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -139,7 +140,7 @@ pub fn options(matches: &ArgMatches) -> Options {
     let many = |name: &str| -> Vec<String> {
         matches.try_get_many::<String>(name).ok().flatten().map(|v| v.cloned().collect()).unwrap_or_default()
     };
-    let on = |name: &str| matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false);
+    let on = |name: &str| is_on(matches, name);
     Options {
         image: one("image"),
         rootfs: one("rootfs").map(PathBuf::from),

@@ -484,7 +484,7 @@ fn hint(lab: Lab, state: &State, style: Style) -> Result<ExitCode> {
     let shown = (seen + 1).min(hints.len());
     ui::print(&heading(&lab, style));
     for (n, hint) in hints.iter().take(shown).enumerate() {
-        let text = chapter::text(hint, &Renderer::Terminal(style));
+        let text = lab::reader::text(hint, style);
         let old = n + 1 < shown;
         let number = format!("hint {} of {}", n + 1, hints.len());
         ui::print(&format!("\n{}\n{text}", if old { style.dim(&number) } else { style.accent(&number) }));

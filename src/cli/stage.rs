@@ -1,7 +1,7 @@
 //! The stage commands, generated from the list: set up the prefix, show what changed, and run a command there if there
 //! is one.
 
-use super::{flags, switch};
+use super::{flags, is_on, switch};
 use crate::command::foreground::{self, Signals};
 use crate::command::stdio::Stdio;
 use crate::error::{Error, Result};
@@ -120,7 +120,7 @@ pub fn attend(
             spawn::start_with(&job, journal, made)?
         }
     };
-    if report.is_none() && !is_quiet(matches) {
+    if report.is_none() && !is_on(matches, "quiet") {
         running.host.notes.iter().for_each(|note| ui::note(note));
     }
     let end = foreground::attend(&mut running, &signals, stdio);
@@ -144,12 +144,11 @@ pub fn must_have_proc() -> Result<()> {
 /// `--prove`: measures this stage's primitive, or with `--all` every one of the prefix, before the start that is
 /// reported. Does all that was asked for hold?
 fn prove(name: &str, matches: &ArgMatches, job: &Job<'_>, report: Option<&RefCell<Report>>) -> Result<bool> {
-    let asked = |flag| matches.try_get_one::<bool>(flag).ok().flatten().is_some_and(|on| *on);
-    if !asked("prove") {
+    if !is_on(matches, "prove") {
         return Ok(true);
     }
     let wanted = |p: &&&'static dyn Primitive| {
-        p.name() == name || asked("all") && job.prefix.iter().any(|q| q.name() == p.name())
+        p.name() == name || is_on(matches, "all") && job.prefix.iter().any(|q| q.name() == p.name())
     };
     let mut proofs = Vec::new();
     for primitive in LIST.iter().filter(wanted) {
@@ -170,8 +169,9 @@ fn prove(name: &str, matches: &ArgMatches, job: &Job<'_>, report: Option<&RefCel
 
 /// A stage always reports; full-run when asked to.
 fn wants_report(matches: &ArgMatches, purpose: Purpose) -> bool {
-    let asked = |name| matches.try_get_one::<bool>(name).ok().flatten().is_some_and(|on| *on);
-    purpose == Purpose::Stage && !asked("quiet") || asked("report") || matches.contains_id("report-file")
+    purpose == Purpose::Stage && !is_on(matches, "quiet")
+        || is_on(matches, "report")
+        || matches.contains_id("report-file")
 }
 
 /// The report, which shows itself when all is set up: before a command can print anything.
@@ -246,17 +246,12 @@ pub fn prefix(name: &str, matches: &ArgMatches, spec: &Spec) -> Result<Prefix> {
             Some(lack) => skipped.push((*primitive, lack)),
         }
     }
-    say_skipped(&skipped, is_quiet(matches));
+    say_skipped(&skipped, is_on(matches, "quiet"));
     let command = LIST[LIST.len() - 1];
     if !spec.args().is_empty() && prefix.last().is_none_or(|p| p.name() != command.name()) {
         prefix.push(command);
     }
     Ok((prefix, skipped))
-}
-
-/// `--quiet`, which full-run does not have: it never reports.
-fn is_quiet(matches: &ArgMatches) -> bool {
-    matches.try_get_one::<bool>("quiet").ok().flatten().is_some_and(|on| *on)
 }
 
 /// Loudly, but once for each remedy: what misses a cgroup, say, is mended together. Quietly, only that it is so.

@@ -4,7 +4,8 @@
 mod boot;
 mod info;
 
-use super::container::{agreed, flag, format_flag, look, on, value, words};
+use super::container::{agreed, flag, format_flag, look, value, words};
+use super::is_on;
 use super::template::{self, Format};
 use super::volume;
 use crate::container::Now;
@@ -117,7 +118,7 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     }
     let images: Vec<(u64, bool)> = images(store.state, !containers.is_empty());
     let style = Style::of(&std::io::stdout());
-    if on(matches, "verbose") {
+    if is_on(matches, "verbose") {
         if format != Format::Table {
             return Err(Error::new("--verbose has one form only").hint("leave out --format"));
         }
@@ -169,14 +170,14 @@ fn images(state: &State, used: bool) -> Vec<(u64, bool)> {
 }
 
 fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
-    let (all, with_volumes) = (on(matches, "all"), on(matches, "volumes"));
+    let (all, with_volumes) = (is_on(matches, "all"), is_on(matches, "volumes"));
     let filters = filters(&words(matches, "filter"))?;
     let what = match (with_volumes, all) {
         (false, _) => "All containers that do not run",
         (true, false) => "All containers that do not run, and all volumes without a name that no container has",
         (true, true) => "All containers that do not run, and all volumes that no container has",
     };
-    if !on(matches, "force") && !agreed(what, "system prune")? {
+    if !is_on(matches, "force") && !agreed(what, "system prune")? {
         return Ok(ExitCode::SUCCESS);
     }
     let chosen = |labels: &std::collections::BTreeMap<String, String>, created: i64| {

@@ -1,6 +1,7 @@
 //! `volume create`, `ls`, `inspect`, `rm`, `prune`. Names, flags, columns and fields are docker's.
 
-use super::container::{agreed, each_name, flag, format, format_flag, look, on, value, word, words};
+use super::container::{agreed, each_name, flag, format, format_flag, look, value, word, words};
+use super::is_on;
 use super::template;
 use crate::container::times;
 use crate::error::{Error, Result};
@@ -208,7 +209,7 @@ fn list(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
             }));
         }
     }
-    if on(matches, "quiet") {
+    if is_on(matches, "quiet") {
         rows.iter().for_each(|row| ui::print(&format!("{}\n", row["Name"].as_str().unwrap_or_default())));
         return Ok(ExitCode::SUCCESS);
     }
@@ -249,7 +250,7 @@ fn inspect(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
 fn remove(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
     let locked = volumes.lock()?;
     volumes.sweep(&locked)?;
-    let force = on(matches, "force");
+    let force = is_on(matches, "force");
     each_name(&words(matches, "volumes"), |name| match volumes.get(name) {
         None if force => Ok(()),
         _ => volumes.remove(&locked, name),
@@ -258,10 +259,10 @@ fn remove(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
 
 fn prune(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
     let filters = filters(&words(matches, "filter"), &["label"])?;
-    let all = on(matches, "all");
+    let all = is_on(matches, "all");
     let what =
         if all { "All volumes that no container has" } else { "All volumes without a name that no container has" };
-    if !on(matches, "force") && !agreed(what, "volume prune")? {
+    if !is_on(matches, "force") && !agreed(what, "volume prune")? {
         return Ok(ExitCode::SUCCESS);
     }
     let (removed, freed) =

@@ -33,19 +33,11 @@ pub fn of(lab: &Lab, renderer: &Renderer) -> Result<String> {
     let path = format!("stages/{}.md", lab.folder);
     let text = find_file(embedded::CHAPTERS, &path)
         .ok_or_else(|| Error::new(format!("the book has no chapter {path}")).hint("boxwright explain STAGE"))?;
-    Ok(render(&expand(text, Some(lab), renderer)?, renderer))
-}
-
-/// A piece of Markdown that has no directives.
-pub fn text(markdown: &str, renderer: &Renderer) -> String {
-    render(markdown, renderer)
-}
-
-fn render(markdown: &str, renderer: &Renderer) -> String {
-    match renderer {
-        Renderer::Book => markdown.to_string(),
-        Renderer::Terminal(style) => reader::text(markdown, *style),
-    }
+    let text = expand(text, Some(lab), renderer)?;
+    Ok(match renderer {
+        Renderer::Book => text,
+        Renderer::Terminal(style) => reader::text(&text, *style),
+    })
 }
 
 /// What mdBook gives its preprocessors, with every chapter's content expanded.

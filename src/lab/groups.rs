@@ -33,7 +33,6 @@ impl Groups {
         for pid in processes {
             let Layout { unified, legacy } = Layout::of(Some(Pid::from_raw(*pid)));
             for seat in unified.into_iter().chain(legacy) {
-                // (Without a mounted /proc/PID a process is in no group, and not in the root of all.)
                 if !self.before.contains(&seat.own) && self.made.insert(seat.own.clone()) {
                     thaw(&seat.own);
                 }

@@ -269,9 +269,10 @@ impl World {
         assert_eq!(names("lib/containers"), [""; 0], "directories that were not swept");
         let left: Vec<String> = inventory::descendants()
             .into_iter()
-            .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok())
-            // The remover of the last bridge takes its time, and a zombie is dead.
-            .filter(|stat| !stat.contains("(boxwright-net)") && !stat.contains(") Z "))
+            .filter_map(|pid| Some((pid, std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)))
+            // A zombie is dead.
+            .filter(|(pid, stat)| !stat.contains(") Z ") && !is_remover(*pid))
+            .map(|(_, stat)| stat)
             .collect();
         assert!(left.is_empty(), "processes that were not swept: {left:?}");
     }
@@ -309,6 +310,18 @@ impl World {
             c["name"].as_str().is_some_and(|n| n.starts_with("cgroup")) && c["status"].as_str() == Some("missing")
         };
         checks.iter().find(bad).map(|c| format!("{}: {}", c["name"], c["found"]))
+    }
+}
+
+/// Is it the process that removes the last bridge after its second of grace? Just forked, it still has its parent's name.
+fn is_remover(pid: i32) -> bool {
+    let deadline = Instant::now() + SETTLE;
+    loop {
+        match std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end() {
+            "boxwright-net" => return true,
+            "boxwright" if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            _ => return false,
+        }
     }
 }
 

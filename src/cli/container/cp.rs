@@ -1,6 +1,7 @@
 //! `cp`: copies files between a container and the host.
 
-use super::{find, flag, on, word};
+use super::{find, flag, word};
+use crate::cli::is_on;
 use crate::container::copy::{self, Asked, Copied, How};
 use crate::container::events;
 use crate::container::store::Store;
@@ -53,7 +54,7 @@ fn split(text: &str) -> Option<(&str, &str)> {
 
 fn cp(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let (source, dest) = (word(matches, "source").unwrap_or_default(), word(matches, "dest").unwrap_or_default());
-    let how = How { archive: on(matches, "archive"), follow: on(matches, "follow-link") };
+    let how = How { archive: is_on(matches, "archive"), follow: is_on(matches, "follow-link") };
     let here = std::env::current_dir().map_err(|e| Error::io("getcwd()", &e))?;
     let ours = |text: &str| {
         if text.is_empty() { Err(Error::new("an empty path")) } else { Ok(Asked::new(text, &here)) }
@@ -101,7 +102,7 @@ fn stream(stream: &(impl IsTerminal + AsFd)) -> Result<OwnedFd> {
 
 fn say(matches: &ArgMatches, dest: &str, copied: &Copied) {
     copied.notes.iter().for_each(|note| eprintln!("boxwright: note: {note}"));
-    if !on(matches, "quiet") && dest != "-" {
+    if !is_on(matches, "quiet") && dest != "-" {
         eprintln!("Successfully copied {} to {dest}", super::usage::bytes(copied.bytes, 1000.0));
     }
 }

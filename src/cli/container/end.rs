@@ -1,6 +1,7 @@
 //! `stop`, `kill`, `pause`, `unpause`, `wait`, `rm`, `rename`, `container prune`.
 
-use super::{containers, each, find, flag, on, value, word, words};
+use super::{containers, each, find, flag, value, word, words};
+use crate::cli::is_on;
 use crate::container::attach::{self, Message};
 use crate::container::store::{Container, Store};
 use crate::container::{Now, events};
@@ -55,7 +56,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "unpause" => each(store, &names, |container| pause(&container, false)),
         "wait" => wait(store, &names),
         "rm" => {
-            let (force, volumes) = (on(matches, "force"), on(matches, "volumes"));
+            let (force, volumes) = (is_on(matches, "force"), is_on(matches, "volumes"));
             each(store, &names, |container| remove(&container, force, volumes))
         }
         "rename" => find(store, names.first().copied().unwrap_or_default())

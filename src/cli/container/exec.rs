@@ -1,6 +1,7 @@
 //! `exec`: another command in a container that runs. Flags and exit codes are docker's.
 
-use super::{find, flag, on, one_container, value, word, words};
+use super::{find, flag, one_container, value, word, words};
+use crate::cli::is_on;
 use crate::cli::{stage, switch};
 use crate::container::attach;
 use crate::container::exec::{self, How};
@@ -41,17 +42,17 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     stage::must_have_proc()?;
     let container = find(store, word(matches, "containers").unwrap_or_default())?;
     let strings = |name| words(matches, name).into_iter().map(str::to_string).collect::<Vec<_>>();
-    let trace = on(matches, "trace").then(Trace::new);
+    let trace = is_on(matches, "trace").then(Trace::new);
     let how = How {
         command: strings("command"),
         env: strings("env"),
         env_file: strings("env-file").into_iter().map(PathBuf::from).collect(),
         user: word(matches, "user").map(str::to_string),
         workdir: word(matches, "workdir").map(str::to_string),
-        interactive: on(matches, "interactive"),
-        tty: on(matches, "tty"),
-        privileged: on(matches, "privileged"),
-        detached: on(matches, "detach"),
+        interactive: is_on(matches, "interactive"),
+        tty: is_on(matches, "tty"),
+        privileged: is_on(matches, "privileged"),
+        detached: is_on(matches, "detach"),
         detach_keys: attach::keys(word(matches, "detach-keys").unwrap_or("ctrl-p,ctrl-q"))?,
         watcher: trace.map(|trace| Rc::new(RefCell::new(Several { trace: Some(trace), report: None })) as _),
     };

@@ -1,6 +1,7 @@
 //! `logs`: what a container has printed, all of it or its end, now or as it comes.
 
-use super::{find, flag, on, value, word};
+use super::{find, flag, value, word};
+use crate::cli::is_on;
 use crate::container::log::{self, Entry, Stream};
 use crate::container::store::{Container, Store};
 use crate::container::times;
@@ -66,7 +67,7 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let shown = Shown {
         since: time("since")?.map(times::rfc3339),
         until: time("until")?.map(times::rfc3339),
-        times: on(matches, "timestamps"),
+        times: is_on(matches, "timestamps"),
         begun: Default::default(),
     };
     let mut reader = Reader::new(&container.dir());
@@ -87,7 +88,7 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     }
-    if on(matches, "follow") {
+    if is_on(matches, "follow") {
         follow(&container, reader, &shown)?;
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! `ps`, `inspect`, `top`, `container prune`: what there is, and what is true of it.
 
-use super::{containers, find, flag, format, format_flag, on, value, word, words};
+use super::{containers, find, flag, format, format_flag, value, word, words};
+use crate::cli::is_on;
 use crate::cli::template::{self, Format};
 use crate::container::health::{Health, Status};
 use crate::container::store::{Container, Store};
@@ -290,18 +291,18 @@ fn ps(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let filters = filters(store, &words(matches, "filter"))?;
     let by_status = filters.iter().any(|f| matches!(f, Filter::Status(_) | Filter::Exited(_)));
     let most = match word(matches, "last") {
-        _ if on(matches, "latest") => Some(1),
+        _ if is_on(matches, "latest") => Some(1),
         // docker's -1: all that run.
         None | Some("-1") => None,
         Some(n) => Some(n.parse().map_err(|_| Error::new(format!("--last {n}: not a number")).hint("--last 3"))?),
     };
-    let all = on(matches, "all") || most.is_some() || by_status;
+    let all = is_on(matches, "all") || most.is_some() || by_status;
     let shown = |container: &&Container<'_>| (all || !container.now().is_over()) && passes(container, &filters);
     let found = settled(store)?;
     let most = most.unwrap_or(usize::MAX);
     let chosen = found.iter().filter(shown).take(most);
-    let (whole, size) = (on(matches, "no-trunc"), on(matches, "size"));
-    if on(matches, "quiet") {
+    let (whole, size) = (is_on(matches, "no-trunc"), is_on(matches, "size"));
+    if is_on(matches, "quiet") {
         for container in chosen {
             let id = if whole { &container.record.id } else { container.record.short() };
             ui::print(&format!("{id}\n"));
@@ -494,7 +495,7 @@ fn processes(made: &Made) -> Vec<i32> {
 }
 
 fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
-    if !on(matches, "force") && !super::agreed("All containers that do not run", "container prune")? {
+    if !is_on(matches, "force") && !super::agreed("All containers that do not run", "container prune")? {
         return Ok(ExitCode::SUCCESS);
     }
     let (removed, freed) = remove_ended(store, |_| true)?;

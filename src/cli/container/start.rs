@@ -1,6 +1,7 @@
 //! `create`, `start`, `restart`, `attach`, and what `full-run` does when its container is kept.
 
-use super::{containers, each, find, flag, on, one_container, value, word, words};
+use super::{containers, each, find, flag, one_container, value, word, words};
+use crate::cli::is_on;
 use crate::cli::{flags, stage};
 use crate::container::attach::{self, Ended, How};
 use crate::container::health::Check;
@@ -98,7 +99,7 @@ fn options(matches: &ArgMatches) -> Options {
 /// without a name or anything else by which others know it) is the business of the command that runs it alone.
 pub fn is_kept(matches: &ArgMatches) -> bool {
     let life = LIFE.iter().any(|flag| matches.value_source(flag) == Some(clap::parser::ValueSource::CommandLine));
-    on(matches, "detach") || !on(matches, "rm") || life
+    is_on(matches, "detach") || !is_on(matches, "rm") || life
 }
 
 /// What takes a monitor.
@@ -123,10 +124,10 @@ fn describe(matches: &ArgMatches, store: Store<'_>) -> Result<(Record, Spec)> {
         image,
         options,
         labels: labels(&words(matches, "label"))?,
-        restart: restart(word(matches, "restart").unwrap_or("no"), on(matches, "rm"))?,
+        restart: restart(word(matches, "restart").unwrap_or("no"), is_on(matches, "rm"))?,
         stop_signal: word(matches, "stop-signal").map(super::signal).transpose()?,
         stop_timeout: super::end::seconds(matches, "stop-timeout")?,
-        rm: on(matches, "rm"),
+        rm: is_on(matches, "rm"),
         volumes,
         health: health(matches)?,
         log: log_options(&words(matches, "log-opt"))?,
@@ -243,7 +244,7 @@ fn health(matches: &ArgMatches) -> Result<Option<Check>> {
         ["health-interval", "health-timeout", "health-retries", "health-start-period", "health-start-interval"];
     let given = MORE.iter().find(|flag| matches.contains_id(flag));
     let command = word(matches, "health-cmd");
-    if on(matches, "no-healthcheck") {
+    if is_on(matches, "no-healthcheck") {
         return match given.copied().or(command.map(|_| "health-cmd")) {
             Some(flag) => {
                 Err(Error::new(format!("--no-healthcheck and --{flag} exclude each other"))
@@ -346,7 +347,7 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
                 .hint(format!("boxwright full-run --rm --{only} …")));
         }
     }
-    let detached = on(matches, "detach");
+    let detached = is_on(matches, "detach");
     let options = options(matches);
     let how = how(matches, options.interactive, options.tty)?;
     if options.interactive && options.tty && !detached && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
@@ -406,7 +407,7 @@ fn start(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     crate::journal::sweep(store.state, crate::journal::Thorough::ForAStart);
     stage::must_have_proc()?;
     let names = words(matches, "containers");
-    let (attached, interactive) = (on(matches, "attach"), on(matches, "interactive"));
+    let (attached, interactive) = (is_on(matches, "attach"), is_on(matches, "interactive"));
     if !attached && !interactive {
         return each(store, &names, |container| monitor::launch(&container, None));
     }
@@ -454,7 +455,7 @@ fn attach_to(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         _ => {}
     }
     let options = &container.record.options;
-    let input = options.interactive && !on(matches, "no-stdin");
+    let input = options.interactive && !is_on(matches, "no-stdin");
     let how = how(matches, input, options.tty)?;
     let socket = attach::to(container.state(), container.record.short())?;
     events::note(&container, "attach", &[]);

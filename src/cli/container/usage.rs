@@ -1,7 +1,8 @@
 //! `stats`, `update`, `diff`: what a container uses, what it may use, and what it has changed.
 
-use super::{containers, each, find, flag, format, format_flag, on, value, word, words};
+use super::{containers, each, find, flag, format, format_flag, value, word, words};
 use crate::cgroup::{Cgroup, Controller, Counters};
+use crate::cli::is_on;
 use crate::cli::template::{self, Format};
 use crate::container::store::{Container, Store};
 use crate::container::{Now, events, monitor};
@@ -164,12 +165,12 @@ const COLUMNS: [(&str, &str); 8] = [
 fn stats(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let format = format(matches)?;
     let style = Style::of(&std::io::stdout());
-    let (once, whole) = (on(matches, "no-stream"), on(matches, "no-trunc"));
+    let (once, whole) = (is_on(matches, "no-stream"), is_on(matches, "no-trunc"));
     let names = words(matches, "containers");
     let chosen = || -> Result<Vec<Container<'_>>> {
         if names.is_empty() {
             let all = store.all()?;
-            return Ok(all.into_iter().filter(|c| on(matches, "all") || c.now().runs()).collect());
+            return Ok(all.into_iter().filter(|c| is_on(matches, "all") || c.now().runs()).collect());
         }
         names.iter().map(|name| find(store, name)).collect()
     };
