@@ -11,13 +11,14 @@ use crate::container::store::Store;
 use crate::error::{Error, Result};
 use crate::primitive::LIST;
 use crate::state::{State, make_private};
+use nix::errno::Errno;
 use nix::fcntl::FcntlArg;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A process, known by number and start time, so that a reused number is not mistaken for it.
@@ -96,10 +97,8 @@ impl Journal {
             let path = dir.join(&id);
             match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
-                    file.lock().map_err(|e| Error::io(format!("flock({})", path.display()), &e))?;
-                    mark_alive(&file).map_err(|e| Error::call(format!("fcntl({}, F_SETLK)", path.display()), e))?;
                     // Between open and lock a sweeper may have taken the empty file for a dead one's: start again.
-                    if file.metadata().is_ok_and(|m| m.nlink() > 0) {
+                    if take(&file, &path)? && file.metadata().is_ok_and(|m| m.nlink() > 0) {
                         return Ok((Journal { file, path }, id));
                     }
                 }
@@ -110,7 +109,8 @@ impl Journal {
         }
     }
 
-    /// The journal of a container that has its id already. None when somebody else is starting or running it.
+    /// The journal of a container that has its id already. None when somebody else is starting or running it, and
+    /// still so after ten seconds.
     ///
     /// # Errors
     /// When the state directory cannot be made or written.
@@ -118,16 +118,24 @@ impl Journal {
         let dir = directory(state);
         let path = dir.join(id);
         make_private(&dir)?;
+        // Who has it may be a sweeper, which found it before we had locked it, or is still at work on what the last one
+        // has left; it will be done soon.
+        let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
             let file = open.map_err(|e| Error::io(format!("open({}, O_CREAT)", path.display()), &e))?;
-            if mark_alive(&file).is_err() || file.try_lock().is_err() {
+            // Whoever had it may have removed it between our open and our lock.
+            if take(&file, &path)? && file.metadata().is_ok_and(|m| m.nlink() > 0) {
+                let journal = Journal { file, path };
+                // What the last one has left, if it was killed and nobody has swept since.
+                journal.made().as_ref().map_or(Ok(()), undo_all)?;
+                return Ok(Some(journal));
+            }
+            drop(file);
+            if Instant::now() > deadline {
                 return Ok(None);
             }
-            // Whoever had it may have removed it between our open and our lock.
-            if file.metadata().is_ok_and(|m| m.nlink() > 0) {
-                return Ok(Some(Journal { file, path }));
-            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -244,6 +252,19 @@ fn again(state: &State, made: &Made) -> Result<()> {
 pub fn take_back(state: &State, made: &Made) -> Result<()> {
     undo_all(made)?;
     if made.rm { Store::new(state).discard(&made.id) } else { Ok(()) }
+}
+
+/// Both locks, unless somebody has one of them.
+fn take(file: &File, path: &Path) -> Result<bool> {
+    match mark_alive(file) {
+        Err(Errno::EAGAIN | Errno::EACCES) => return Ok(false),
+        marked => marked.map_err(|e| Error::call(format!("fcntl({}, F_SETLK)", path.display()), e))?,
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(e)) => Err(Error::io(format!("flock({})", path.display()), &e)),
+    }
 }
 
 /// Takes the record lock: "the process that wrote this journal lives". Fails while another one has it.
