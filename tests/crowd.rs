@@ -53,6 +53,11 @@ fn on_different_names() {
             assert_eq!((*code, id.len(), said.as_str()), (0, 65, ""));
         }
         assert_eq!(life.names(&[]).len(), names.len());
+        for ((code, said, error), name) in
+            each(&["exec", "NAME", "sh", "-c", "echo $0", "NAME"]).into_iter().zip(&names)
+        {
+            assert_eq!((code, said.trim(), error.as_str()), (0, name.as_str(), ""), "exec");
+        }
         for (words, what) in [
             (&["restart", "-t", "0", "NAME"][..], "restart"),
             (&["stop", "-t", "0", "NAME"], "stop"),
@@ -105,6 +110,21 @@ fn on_the_same_name() {
             );
             assert_eq!(life.state("a"), if verb[0] == "stop" { "exited" } else { "running" });
         }
+        // All go in at once; and where it is stopped meanwhile, each has either run or been told why not.
+        life.run(["start", "a"]).exits(0);
+        let exec = ["exec", "a", "sh", "-c", "echo in"];
+        let all = ends((0..crowd()).map(|_| spawn(&life, &exec)).collect());
+        assert!(all.iter().all(|(code, said, error)| *code == 0 && said == "in\n" && error.is_empty()), "{all:?}");
+        let mut all: Vec<Child> = (0..crowd()).map(|_| spawn(&life, &exec)).collect();
+        all.insert(crowd() / 2, spawn(&life, &["stop", "-t", "0", "a"]));
+        let mut all = ends(all);
+        assert_eq!(all.remove(crowd() / 2).0, 0);
+        let fits = |(code, said, error): &(i32, String, String)| match code {
+            0 => said == "in\n" && error.is_empty(),
+            137 => error.is_empty(),
+            _ => *code == 125 && error.contains("container a is not running"),
+        };
+        assert!(all.iter().all(fits), "{:?}", all.iter().find(|end| !fits(end)));
         // All remove it, and one does; the others hear that it is gone.
         let all = ends((0..crowd()).map(|_| spawn(&life, &["rm", "a"])).collect());
         assert_eq!(all.iter().filter(|(code, ..)| *code == 0).count(), 1, "{all:?}");
@@ -120,7 +140,7 @@ fn on_a_few_names_and_everything_at_once() {
         let life = make();
         let names = ["a", "b", "c"];
         for round in 0..common::by_length(1, 3, 20) {
-            let verbs: [&[&str]; 10] = [
+            let verbs: [&[&str]; 11] = [
                 &["full-run", "-d", "--name", "NAME", "--network", "none", "host", "sleep", "1000"],
                 &["full-run", "--rm", "--name", "NAME", "--network", "none", "host", "true"],
                 &["rm", "-f", "NAME"],
@@ -128,6 +148,7 @@ fn on_a_few_names_and_everything_at_once() {
                 &["start", "NAME"],
                 &["restart", "-t", "0", "NAME"],
                 &["kill", "NAME"],
+                &["exec", "NAME", "true"],
                 &["ps", "-a"],
                 &["inspect", "NAME"],
                 &["container", "prune", "-f"],

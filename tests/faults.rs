@@ -110,7 +110,9 @@ fn clean(life: &Life) {
     }
     // Thousands of dead would make every look at /proc slow.
     common::inventory::adopt_and_bury();
-    life.until("strace has ended", || living(&["strace", "sleep", "boxwright-mon", "boxwright"]).is_empty());
+    life.until("strace has ended", || {
+        living(&["strace", "sleep", "boxwright-mon", "boxwright-exec", "boxwright"]).is_empty()
+    });
 }
 
 /// Why nobody can look on, if so.
@@ -159,7 +161,8 @@ fn a_start_that_is_killed_at_every_system_call() {
 
 #[test]
 fn other_commands_that_are_killed_at_every_system_call() {
-    let commands: [(&[&str], &str); 8] = [
+    let commands: [(&[&str], &str); 9] = [
+        (&["exec", "a", "true"], "running"),
         (&["stop", "-t", "0", "a"], "running"),
         (&["kill", "a"], "running"),
         (&["rm", "a"], "exited"),
@@ -189,8 +192,15 @@ fn other_commands_that_are_killed_at_every_system_call() {
             for call in chosen(all, 29) {
                 eprintln!("{args:?} killed at {call:?}");
                 ready();
+                let pid = life.number("a", "{{.State.Pid}}");
                 killed_at(&life, &call, args);
                 let found = truth(&life);
+                if args[0] == "exec" {
+                    // Whoever of the three was killed (client, keeper, command), the container does not notice.
+                    assert_eq!(found, [("a".to_string(), "running".to_string())]);
+                    assert_eq!(life.number("a", "{{.State.Pid}}"), pid);
+                    life.until("nobody of exec is left", || living(&["true", "boxwright-exec"]).is_empty());
+                }
                 let old = found.iter().filter(|(name, _)| name == "a").count();
                 assert!(found.len() - old <= 1 && old <= 1, "{found:?}");
                 for (name, state) in &found {

@@ -130,34 +130,46 @@ fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) 
 
 /// Ends what its history says is to stay so.
 fn end(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
-    let record = &container.record;
-    let made = match container.now() {
-        Now::Running { made, paused, .. } => {
-            if paused {
-                crate::cgroup::freeze(&made.cgroups, false)?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match container.now() {
+            Now::Running { made, paused, .. } => {
+                if paused {
+                    crate::cgroup::freeze(&made.cgroups, false)?;
+                }
+                return end_run(container, &made, time, signal);
             }
-            made
-        }
-        Now::Restarting { .. } => {
-            if let Ok(socket) = attach::to(container.state(), record.short()) {
-                let _ = attach::say(socket.as_fd(), &Message::Stop);
+            // Between two runs; or somebody has just begun to start it, and it is ended when it has come to run.
+            Now::Restarting { watcher } => {
+                if let Ok(socket) = attach::to(container.state(), container.record.short()) {
+                    let _ = attach::say(socket.as_fd(), &Message::Stop);
+                }
+                if Instant::now() > deadline {
+                    return Err(does_not_end(container, watcher));
+                }
             }
-            return until_settled(container, None);
+            Now::Created | Now::Exited => {
+                container.settle();
+                return Ok(());
+            }
         }
-        Now::Created | Now::Exited => return Ok(()),
-    };
-    let Some(init) = made.init.and_then(crate::journal::Process::open) else {
-        return until_settled(container, None);
-    };
-    let signal = signal.or(record.stop_signal).unwrap_or(libc::SIGTERM);
-    let time = time.or(record.stop_timeout).unwrap_or(10);
-    send(container, &init, signal)?;
-    let patience = if time == u64::MAX { None } else { Some(Duration::from_secs(time)) };
-    if !ended_within(&init, patience) {
-        send(container, &init, libc::SIGKILL)?;
-        ended_within(&init, None);
+        std::thread::sleep(Duration::from_millis(2));
     }
-    until_settled(container, Some(&made))?;
+}
+
+/// This run of it.
+fn end_run(container: &Container<'_>, made: &Made, time: Option<u64>, signal: Option<i32>) -> Result<()> {
+    if let Some(init) = made.init.and_then(crate::journal::Process::open) {
+        let signal = signal.or(container.record.stop_signal).unwrap_or(libc::SIGTERM);
+        let time = time.or(container.record.stop_timeout).unwrap_or(10);
+        send(container, &init, signal)?;
+        let patience = if time == u64::MAX { None } else { Some(Duration::from_secs(time)) };
+        if !ended_within(&init, patience) {
+            send(container, &init, libc::SIGKILL)?;
+            ended_within(&init, None);
+        }
+    }
+    until_settled(container, made)?;
     events::note(container, "stop", &[]);
     Ok(())
 }
@@ -207,16 +219,15 @@ fn ended_within(pidfd: impl AsFd, patience: Option<Duration>) -> bool {
 }
 
 /// Waits until its monitor has written down how this run of it ended.
-fn until_settled(container: &Container<'_>, run: Option<&Made>) -> Result<()> {
+fn until_settled(container: &Container<'_>, run: &Made) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         match container.now() {
             // Another run of it: a restart policy was quicker.
-            Now::Running { made, .. } if run.is_some_and(|run| run.init != made.init) => return Ok(()),
+            Now::Running { made, .. } if run.init != made.init => return Ok(()),
             Now::Running { watcher, .. } | Now::Restarting { watcher } => {
                 if Instant::now() > deadline {
-                    return Err(Error::new(format!("container {} does not end", container.record.name))
-                        .why(format!("its monitor, process {watcher}, is still at it")));
+                    return Err(does_not_end(container, watcher));
                 }
             }
             Now::Created | Now::Exited => {
@@ -226,6 +237,11 @@ fn until_settled(container: &Container<'_>, run: Option<&Made>) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+fn does_not_end(container: &Container<'_>, watcher: i32) -> Error {
+    Error::new(format!("container {} does not end", container.record.name))
+        .why(format!("its monitor, process {watcher}, is still at it"))
 }
 
 fn not_running(container: &Container<'_>) -> Error {
@@ -243,7 +259,7 @@ fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
     send(container, &init, signal)?;
     if signal == libc::SIGKILL {
         ended_within(&init, None);
-        return until_settled(container, Some(&made));
+        return until_settled(container, &made);
     }
     Ok(())
 }
@@ -299,7 +315,7 @@ fn wait_for(container: &Container<'_>) -> Result<i32> {
                         if let Some(init) = made.init.and_then(crate::journal::Process::open) {
                             ended_within(&init, None);
                         }
-                        until_settled(container, Some(&made))?;
+                        until_settled(container, &made)?;
                     }
                 }
                 container.settle();
@@ -335,25 +351,28 @@ fn remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
 
 fn end_and_remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
     let record = &container.record;
-    match container.now() {
-        Now::Created | Now::Exited => {}
-        now if !force => {
-            return Err(Error::new(format!("container {} is {}", record.name, now.word()))
-                .hint(format!("boxwright stop {0}, or boxwright rm -f {0}", record.name)));
-        }
-        Now::Running { made, .. } => {
-            stays_ended(container)?;
-            if let Some(init) = made.init.and_then(crate::journal::Process::open) {
-                send(container, &init, libc::SIGKILL)?;
-                ended_within(&init, None);
+    // Between its end and our lock somebody may start it again.
+    for _ in 0..10 {
+        match container.now() {
+            Now::Created | Now::Exited => {}
+            now if !force => {
+                return Err(Error::new(format!("container {} is {}", record.name, now.word()))
+                    .hint(format!("boxwright stop {0}, or boxwright rm -f {0}", record.name)));
             }
-            until_settled(container, Some(&made))?;
+            Now::Running { made, .. } => {
+                stays_ended(container)?;
+                if let Some(init) = made.init.and_then(crate::journal::Process::open) {
+                    send(container, &init, libc::SIGKILL)?;
+                    ended_within(&init, None);
+                }
+                until_settled(container, &made)?;
+            }
+            Now::Restarting { .. } => stop_with(container, Some(0), None)?,
         }
-        Now::Restarting { .. } => stop_with(container, Some(0), None)?,
+        let _locked = container.lock()?;
+        if container.now().is_over() {
+            return container.remove(volumes);
+        }
     }
-    let _locked = container.lock()?;
-    if !container.now().is_over() {
-        return Err(Error::new(format!("container {} was started again meanwhile", record.name)));
-    }
-    container.remove(volumes)
+    Err(Error::new(format!("container {} was started again meanwhile", record.name)))
 }
