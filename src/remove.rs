@@ -50,10 +50,18 @@ struct Remover<'a> {
 }
 
 impl Remover<'_> {
+    /// What is gone is removed: two may be at it, and a tree that nobody adds to is empty in the end.
     fn remove(&mut self, at: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
+        match self.unlink(at, name) {
+            Err(Errno::ENOENT) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn unlink(&mut self, at: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
         // Most directories are empty (a layer's work, work/work): then this is all.
         match unlinkat(at, name, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+            Ok(()) => return Ok(()),
             Err(Errno::ENOTDIR) => return unlinkat(at, name, UnlinkatFlags::NoRemoveDir),
             Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
             Err(e) => return Err(e),

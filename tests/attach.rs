@@ -61,6 +61,20 @@ fn sized(desk: &mut Desk, size: &str) {
     panic!("{size:?} is not in {:?}", desk.seen);
 }
 
+/// Who has just come to look sees what is said from then on: so it is said until it is seen.
+#[track_caller]
+fn sees(looker: &mut Desk, typist: &mut Desk, word: &str) {
+    for _ in 0..300 {
+        typist.type_in(&format!("{word}\r"));
+        typist.look(Duration::from_millis(100));
+        looker.look(Duration::from_millis(100));
+        if looker.seen.contains(&format!("got {word}")) {
+            return;
+        }
+    }
+    panic!("{word:?} is not in {:?}", looker.seen);
+}
+
 fn done((world, before): (World, common::inventory::Inventory)) {
     world.run(["rm", "-f", "c"]).exits(0);
     world.assert_unchanged(&before);
@@ -134,7 +148,7 @@ fn other_keys_and_none_that_type() {
     ends(&mut desk, 0);
     let mut looker = Desk::new(&world, &["attach", "--no-stdin", "c"]);
     let mut desk = attach(&world, &[], "due");
-    looker.shows("got due");
+    sees(&mut looker, &mut desk, "due");
     looker.type_in("unheard\r");
     desk.type_in("tre\r");
     looker.shows("got tre");

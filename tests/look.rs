@@ -262,8 +262,8 @@ fn a_reader_that_sleeps_does_not_keep_it_alive() {
         let life = make();
         let args = ["full-run", "--name", "a", "--network", "none", "host", "seq", "100000"];
         let mut run = life.command(args).stdout(Stdio::piped()).spawn().expect("it starts");
-        life.until("it runs", || life.names(&["-a"]) == ["a"] && life.state("a") == "running");
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        life.until("it runs", || life.names(&["-a"]) == ["a"]);
+        life.until("it has written", || life.run(["logs", "a"]).stdout.lines().count() > 2000);
         life.run(["stop", "-t", "0", "a"]).exits(0);
         assert_eq!(life.state("a"), "exited");
         life.run(["rm", "a"]).exits(0);

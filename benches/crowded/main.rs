@@ -1,6 +1,6 @@
 //! What it costs to have many containers: `cargo bench --bench crowded [-- --containers N --rounds N]`. With none, with
-//! a thousand that have been created, and with a thousand that run: `ps`, `inspect`, a whole `full-run --rm`, and the
-//! start of one in the background. Beside them docker and podman, where they are installed and work.
+//! a thousand that have been created, and with a thousand that run: `ps`, `inspect`, a whole `full-run --rm`, a whole
+//! `exec` (in turn with the former), and the start of one in the background. Beside them docker and podman, where they are installed and work.
 //!
 //! Each number is a median of rounds in milliseconds. Nothing here asserts a time.
 
@@ -53,23 +53,31 @@ impl Engine {
         let run = ["run", "--rm", "--network", "none", image, "true"];
         let start = ["run", "-d", "--name", "measured", "--network", "none", image, "sleep", "1000"];
         self.run(&["create", "--name", "looked-at", image, "true"])?;
+        self.run(&["run", "-d", "--name", "entered", "--network", "none", image, "sleep", "100000"])?;
+        let mut execs = vec![];
+        let whole = self.median(rounds, |e| {
+            execs.push(e.run(&["exec", "entered", "true"])?);
+            e.run(&run)
+        })?;
+        execs.sort_by(f64::total_cmp);
         let numbers = vec![
             self.median(rounds, |e| e.run(&["ps"]))?,
             self.median(rounds, |e| e.run(&["ps", "-a"]))?,
             self.median(rounds, |e| e.run(&["inspect", "looked-at"]))?,
-            self.median(rounds, |e| e.run(&run))?,
+            whole,
+            execs[execs.len() / 2],
             self.median(rounds, |e| {
                 let time = e.run(&start)?;
                 e.run(&["rm", "-f", "measured"])?;
                 Ok(time)
             })?,
         ];
-        self.run(&["rm", "looked-at"])?;
+        self.run(&["rm", "-f", "looked-at", "entered"])?;
         Ok(numbers)
     }
 }
 
-const HEADS: [&str; 5] = ["ps", "ps -a", "inspect", "run --rm", "run -d"];
+const HEADS: [&str; 6] = ["ps", "ps -a", "inspect", "run --rm", "exec", "run -d"];
 
 /// Names of the crowd; removed by name, because docker may have containers of others.
 fn names(count: usize) -> Vec<String> {

@@ -357,7 +357,7 @@ impl Container<'_> {
             // First, because only the record says which they are.
             Volumes::new(self.store.state).remove_anonymous(self)?;
         }
-        let _locked = self.store.lock()?;
+        let locked = self.store.lock()?;
         let name = self.fresh().record.name;
         super::attach::forget(self.state(), self.record.short());
         // From here on it is none; what is left after a crash is swept.
@@ -368,6 +368,8 @@ impl Container<'_> {
             let _ = std::fs::remove_file(&link);
         }
         events::note(self, "destroy", &[]);
+        // A large layer takes its time, and others want to create and remove meanwhile.
+        drop(locked);
         crate::primitive::remove_directory(&self.dir())
     }
 }

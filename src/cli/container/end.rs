@@ -148,10 +148,7 @@ fn end(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Res
                     return Err(does_not_end(container, watcher));
                 }
             }
-            Now::Created | Now::Exited => {
-                container.settle();
-                return Ok(());
-            }
+            Now::Created | Now::Exited => return settled(container),
         }
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -230,13 +227,21 @@ fn until_settled(container: &Container<'_>, run: &Made) -> Result<()> {
                     return Err(does_not_end(container, watcher));
                 }
             }
-            Now::Created | Now::Exited => {
-                container.settle();
-                return Ok(());
-            }
+            Now::Created | Now::Exited => return settled(container),
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// It has ended. With --rm its monitor is about to remove it, and who had it stopped shall find its name free.
+fn settled(container: &Container<'_>) -> Result<()> {
+    container.settle();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while container.record.rm && container.dir().exists() && container.now().is_over() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+        container.settle();
+    }
+    Ok(())
 }
 
 fn does_not_end(container: &Container<'_>, watcher: i32) -> Error {

@@ -5,14 +5,16 @@ use crate::cli::is_on;
 use crate::cli::template::{self, Format};
 use crate::container::health::{Health, Status};
 use crate::container::store::{Container, Store};
-use crate::container::{History, Now, Restart, times};
+use crate::container::{History, Now, Record, Restart, times};
 use crate::error::{Error, Result};
 use crate::journal::Made;
+use crate::spec::units;
 use crate::ui::{self, Style};
 use crate::volume::{Volume, Volumes};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use regex_lite::Regex;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -370,21 +372,7 @@ fn document(container: &Container<'_>) -> Value {
         "Name": record.name,
         "RestartCount": history.restarts,
         "LogPath": container.dir().join("log"),
-        "HostConfig": {
-            "AutoRemove": record.rm,
-            "NetworkMode": options.network.as_deref().unwrap_or("bridge"),
-            "RestartPolicy": restart,
-            "Privileged": options.privileged,
-            "ReadonlyRootfs": options.read_only,
-            "Binds": options.volume,
-            "CapAdd": options.cap_add,
-            "CapDrop": options.cap_drop,
-            "SecurityOpt": options.security_opt,
-            "Memory": options.memory,
-            "Cpus": options.cpus,
-            "PidsLimit": options.pids_limit,
-            "LogConfig": { "MaxSize": record.log.max_size, "MaxFile": record.log.max_file },
-        },
+        "HostConfig": host_config(record, restart),
         "Config": {
             "Hostname": options.hostname.clone().unwrap_or_else(|| record.short().to_string()),
             "Domainname": options.domainname,
@@ -413,6 +401,47 @@ fn document(container: &Container<'_>) -> Value {
         document["Config"]["Healthcheck"] = check.document();
     }
     document
+}
+
+/// In docker's fields and units: bytes, billionths of a CPU; nothing said is 0.
+fn host_config(record: &Record, restart: Value) -> Value {
+    let options = &record.options;
+    // They were understood when the container was made.
+    let number = |text: &Option<String>, read: fn(&str, &str) -> Result<i64>| {
+        text.as_deref().and_then(|text| read("", text).ok()).unwrap_or(0)
+    };
+    let whole = |flag: &str, text: &str| units::integer(flag, text, i64::MIN, i64::MAX);
+    let memory = number(&options.memory, units::memory);
+    let swap = options.memory_swap.as_deref().and_then(|text| units::memory_swap("", text).ok());
+    let size = record.log.max_size.map_or("-1".to_string(), |n| n.to_string());
+    json!({
+        "AutoRemove": record.rm,
+        "NetworkMode": options.network.as_deref().unwrap_or("bridge"),
+        "RestartPolicy": restart,
+        "Init": options.init,
+        "Privileged": options.privileged,
+        "ReadonlyRootfs": options.read_only,
+        "Binds": options.volume,
+        "Tmpfs": options.tmpfs.iter().map(|t| t.split_once(':').unwrap_or((t, ""))).collect::<BTreeMap<_, _>>(),
+        "CapAdd": options.cap_add,
+        "CapDrop": options.cap_drop,
+        "GroupAdd": options.group_add,
+        "SecurityOpt": options.security_opt,
+        "UsernsMode": options.userns.as_deref().unwrap_or_default(),
+        "Memory": memory,
+        // docker's: as much swap as memory, where none is said.
+        "MemorySwap": swap.filter(|s| *s != 0).unwrap_or(if memory > 0 { memory * 2 } else { 0 }),
+        "NanoCpus": number(&options.cpus, units::cpus) * (1_000_000_000 / units::CPU_PERIOD as i64),
+        "CpuShares": number(&options.cpu_shares, whole),
+        "CpusetCpus": options.cpuset_cpus.as_deref().unwrap_or_default(),
+        "PidsLimit": number(&options.pids_limit, whole),
+        "ShmSize": options.shm_size.as_deref().and_then(|s| units::bytes("", s).ok()).unwrap_or(64 << 20),
+        "OomScoreAdj": number(&options.oom_score_adj, whole),
+        "LogConfig": {
+            "Type": "json-file",
+            "Config": { "max-size": size, "max-file": record.log.max_file.to_string() },
+        },
+    })
 }
 
 fn inspect(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
