@@ -54,6 +54,10 @@ struct Baggage {
 /// It runs already; or what the start itself fails with, 126 and 127 included.
 pub fn launch(container: &Container<'_>, client: Option<OwnedFd>) -> Result<()> {
     let locked = container.lock()?;
+    if matches!(container.now(), Now::Running { paused: true, .. }) {
+        return Err(Error::new(format!("container {} is paused", container.record.name))
+            .hint(format!("boxwright unpause {}", container.record.name)));
+    }
     if matches!(container.now(), Now::Running { .. } | Now::Restarting { .. }) {
         // docker's: starting what runs is no error.
         let taken = Error::new(format!("container {} is running", container.record.name));

@@ -130,6 +130,12 @@ impl<'a> Store<'a> {
         Ok(all)
     }
 
+    /// Is there none that [`Store::find`] could mean?
+    pub fn lacks(self, word: &str) -> bool {
+        let alike = |all: Vec<Container<'_>>| all.iter().any(|c| c.record.id.starts_with(word));
+        self.by_name(word).is_none() && !self.all().is_ok_and(alike)
+    }
+
     /// By name, id, or the beginning of an id that only one has.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! `stop`, `kill`, `pause`, `unpause`, `wait`, `rm`, `rename`, `container prune`.
 
-use super::{containers, each, find, flag, value, word, words};
+use super::{all_at_once, containers, each, find, flag, value, word, words};
 use crate::cli::is_on;
 use crate::container::attach::{self, Message};
 use crate::container::store::{Container, Store};
@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 pub fn commands() -> Vec<Command> {
     vec![
         Command::new("stop").about("Ask containers to end, and kill those that do not").defer(|c| {
-            c.arg(containers())
-                .arg(
-                    value("time", Some('t'), "SECONDS", "Wait so long before it is killed; -1: for ever [default: 10]")
-                        .allow_hyphen_values(true),
-                )
-                .arg(value("signal", Some('s'), "SIGNAL", "Ask with this one [default: its --stop-signal]"))
+            c.arg(containers()).arg(time_flag()).arg(value(
+                "signal",
+                Some('s'),
+                "SIGNAL",
+                "Ask with this one [default: its --stop-signal]",
+            ))
         }),
         Command::new("kill")
             .about("Send a signal to containers")
@@ -57,13 +57,25 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "wait" => wait(store, &names),
         "rm" => {
             let (force, volumes) = (is_on(matches, "force"), is_on(matches, "volumes"));
-            each(store, &names, |container| remove(&container, force, volumes))
+            // docker's, since 20.10: what is not there is gone, as was asked.
+            let (gone, there): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| force && store.lacks(name));
+            for e in gone.into_iter().filter_map(|name| find(store, name).err()) {
+                eprint!("{}", crate::ui::error(&e.to_string()));
+            }
+            each(store, &there, |container| remove(&container, force, volumes))
         }
         "rename" => find(store, names.first().copied().unwrap_or_default())
             .and_then(|container| container.rename(word(matches, "name").unwrap_or_default()))
             .map(|()| ExitCode::SUCCESS),
         _ => return None,
     })
+}
+
+/// `-t`, which docker calls --timeout by now.
+pub fn time_flag() -> Arg {
+    value("time", Some('t'), "SECONDS", "Wait so long before it is killed; -1: for ever [default: 10]")
+        .visible_alias("timeout")
+        .allow_hyphen_values(true)
 }
 
 /// A number of seconds; `-1` is for ever.
@@ -79,15 +91,7 @@ pub fn seconds(matches: &ArgMatches, name: &str) -> Result<Option<u64>> {
 fn stop_all(matches: &ArgMatches, store: Store<'_>, names: &[&str]) -> Result<ExitCode> {
     let time = seconds(matches, "time")?;
     let signal = word(matches, "signal").map(super::signal).transpose()?;
-    each(store, names, |container| stop_with(&container, time, signal))
-}
-
-/// Asks it to end, waits, and kills it. What does not run is stopped already.
-///
-/// # Errors
-/// When it cannot be killed.
-pub fn stop(container: &Container<'_>, time: Option<u64>) -> Result<()> {
-    stop_with(container, time, None)
+    all_at_once(store, names, |container| stop(&container, time, signal))
 }
 
 /// The same for all that run, at once, because the machine shuts down: after that they come back by their policies.
@@ -123,7 +127,11 @@ pub fn halt_all(store: Store<'_>) -> Result<usize> {
     Ok(failed)
 }
 
-fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
+/// Asks it to end, waits, and kills it. What does not run is stopped already.
+///
+/// # Errors
+/// When it cannot be killed.
+pub fn stop(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
     stays_ended(container)?;
     end(container, time, signal)
 }
@@ -132,7 +140,7 @@ fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) 
 fn end(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        match container.now() {
+        match whole(container) {
             Now::Running { made, paused, .. } => {
                 if paused {
                     crate::cgroup::freeze(&made.cgroups, false)?;
@@ -151,6 +159,19 @@ fn end(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Res
             Now::Created | Now::Exited => return settled(container),
         }
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What is true of it, once it is not just being set up: half of a container has nobody yet who could take a signal.
+fn whole(container: &Container<'_>) -> Now {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match container.now() {
+            Now::Running { made, .. } if !made.complete && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            now => return now,
+        }
     }
 }
 
@@ -255,7 +276,12 @@ fn not_running(container: &Container<'_>) -> Error {
 }
 
 fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
-    let Now::Running { made, .. } = container.now() else { return Err(not_running(container)) };
+    let made = match whole(container) {
+        Now::Running { made, .. } => made,
+        // docker's: there is nothing to send it to, but it does not come back.
+        Now::Restarting { .. } => return stop(container, None, None),
+        Now::Created | Now::Exited => return Err(not_running(container)),
+    };
     if signal == libc::SIGKILL {
         // docker's: whoever kills a container does not want it back.
         stays_ended(container)?;
@@ -358,7 +384,7 @@ fn end_and_remove(container: &Container<'_>, force: bool, volumes: bool) -> Resu
     let record = &container.record;
     // Between its end and our lock somebody may start it again.
     for _ in 0..10 {
-        match container.now() {
+        match whole(container) {
             Now::Created | Now::Exited => {}
             now if !force => {
                 return Err(Error::new(format!("container {} is {}", record.name, now.word()))
@@ -372,7 +398,7 @@ fn end_and_remove(container: &Container<'_>, force: bool, volumes: bool) -> Resu
                 }
                 until_settled(container, &made)?;
             }
-            Now::Restarting { .. } => stop_with(container, Some(0), None)?,
+            Now::Restarting { .. } => stop(container, Some(0), None)?,
         }
         let _locked = container.lock()?;
         if container.now().is_over() {

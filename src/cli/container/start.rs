@@ -1,6 +1,6 @@
 //! `create`, `start`, `restart`, `attach`, and what `full-run` does when its container is kept.
 
-use super::{containers, each, find, flag, one_container, value, word, words};
+use super::{all_at_once, containers, each, find, flag, one_container, value, word, words};
 use crate::cli::is_on;
 use crate::cli::{flags, stage};
 use crate::container::attach::{self, Ended, How};
@@ -34,11 +34,11 @@ pub fn commands() -> Vec<Command> {
                 .arg(value("detach-keys", None, "KEYS", "Leave it with these [default: ctrl-p,ctrl-q]"))
         }),
         Command::new("restart").about("Stop containers, and start them again").defer(|c| {
-            c.arg(containers()).arg(value(
-                "time",
-                Some('t'),
-                "SECONDS",
-                "Wait so long before it is killed [default: 10]",
+            c.arg(containers()).arg(super::end::time_flag()).arg(value(
+                "signal",
+                Some('s'),
+                "SIGNAL",
+                "Ask with this one [default: its --stop-signal]",
             ))
         }),
         Command::new("attach").about("Connect this terminal with a running container").defer(|c| {
@@ -76,8 +76,10 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "create" => create_only(matches, store),
         "start" => start(matches, store),
         "restart" => {
-            let time = super::end::seconds(matches, "time");
-            time.and_then(|time| each(store, &words(matches, "containers"), |container| restart_one(&container, time)))
+            let signal = word(matches, "signal").map(super::signal).transpose();
+            super::end::seconds(matches, "time").and_then(|time| Ok((time, signal?))).and_then(|(time, signal)| {
+                all_at_once(store, &words(matches, "containers"), |container| restart_one(&container, time, signal))
+            })
         }
         "attach" => attach_to(matches, store),
         _ => return None,
@@ -427,13 +429,13 @@ fn start(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
 
 /// Between its two halves the container is marked, with this process: so one of `--rm` stays, and who follows its log
 /// waits for the second half.
-fn restart_one(container: &Container<'_>, time: Option<u64>) -> Result<()> {
+fn restart_one(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
     let mark = |restarter| {
         let _locked = container.lock()?;
         container.note(|h| h.restarter = restarter)
     };
     mark(Process::of(std::process::id() as i32))?;
-    let done = super::end::stop(container, time).and_then(|()| monitor::launch(container, None));
+    let done = super::end::stop(container, time, signal).and_then(|()| monitor::launch(container, None));
     if done.is_ok() {
         events::note(container, "restart", &[]);
     }
