@@ -108,7 +108,8 @@ impl<'a> Store<'a> {
         self.by_short(id.to_str()?).filter(|c| c.record.name == name)
     }
 
-    fn by_short(self, id: &str) -> Option<Container<'a>> {
+    /// By the first twelve digits of its id, and nothing else.
+    pub fn by_short(self, id: &str) -> Option<Container<'a>> {
         let record: Record = read(&self.containers().join(id).join("container.json")).ok()??;
         (record.id.len() == 64).then_some(Container { store: self, record })
     }
@@ -141,7 +142,9 @@ impl<'a> Store<'a> {
     /// # Errors
     /// There is no such container, or more than one.
     pub fn find(self, word: &str) -> Result<Container<'a>> {
-        if let Some(found) = self.by_name(word) {
+        // docker's order: a whole id, a name, the beginning of an id.
+        let whole = word.get(..12).and_then(|short| self.by_short(short)).filter(|c| c.record.id == word);
+        if let Some(found) = whole.or_else(|| self.by_name(word)) {
             return Ok(found);
         }
         let hex = !word.is_empty() && word.bytes().all(|b| b.is_ascii_hexdigit());

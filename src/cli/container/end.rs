@@ -183,8 +183,7 @@ fn end_run(container: &Container<'_>, made: &Made, time: Option<u64>, signal: Op
         send(container, &init, signal)?;
         let patience = if time == u64::MAX { None } else { Some(Duration::from_secs(time)) };
         if !ended_within(&init, patience) {
-            send(container, &init, libc::SIGKILL)?;
-            ended_within(&init, None);
+            put_to_death(container, made, &init)?;
         }
     }
     until_settled(container, made)?;
@@ -205,6 +204,10 @@ fn send(container: &Container<'_>, init: impl AsFd, signal: i32) -> Result<()> {
 /// No policy shall start it again. On a full disk that cannot be written down, and must be possible all the same: so
 /// the monitor is told.
 fn stays_ended(container: &Container<'_>) -> Result<()> {
+    // docker's: what does not run is left as it is. (Its lock may be held, by a `cp` from a slow pipe.)
+    if container.now().is_over() && !container.history().between() {
+        return Ok(());
+    }
     let _locked = container.lock()?;
     if let Err(e) = container.note(|h| h.stopped = true)
         && !container.now().is_over()
@@ -218,7 +221,8 @@ fn stays_ended(container: &Container<'_>) -> Result<()> {
 
 /// A pidfd is readable once its process has ended.
 fn ended_within(pidfd: impl AsFd, patience: Option<Duration>) -> bool {
-    let deadline = patience.map(|p| Instant::now() + p);
+    // Longer than the clock can say is for ever.
+    let deadline = patience.and_then(|p| Instant::now().checked_add(p));
     loop {
         let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
         let timeout = match deadline {
@@ -258,7 +262,11 @@ fn until_settled(container: &Container<'_>, run: &Made) -> Result<()> {
 fn settled(container: &Container<'_>) -> Result<()> {
     container.settle();
     let deadline = Instant::now() + Duration::from_secs(10);
-    while container.record.rm && container.dir().exists() && container.now().is_over() && Instant::now() < deadline {
+    let is_going = || {
+        let over = container.record.rm && container.now().is_over() && !container.history().between();
+        over && container.dir().exists()
+    };
+    while is_going() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(2));
         container.settle();
     }
@@ -287,12 +295,25 @@ fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
         stays_ended(container)?;
     }
     let init = made.init.and_then(crate::journal::Process::open).ok_or_else(|| not_running(container))?;
-    send(container, &init, signal)?;
     if signal == libc::SIGKILL {
-        ended_within(&init, None);
-        return until_settled(container, &made);
+        return put_to_death(container, &made, &init);
     }
-    Ok(())
+    send(container, &init, signal)
+}
+
+/// SIGKILL, and waits for what it does. On v1 a frozen process dies only when it thaws.
+fn put_to_death(container: &Container<'_>, made: &Made, init: impl AsFd + Copy) -> Result<()> {
+    send(container, init, libc::SIGKILL)?;
+    if crate::cgroup::is_frozen(&made.cgroups) {
+        crate::cgroup::freeze(&made.cgroups, false)?;
+    }
+    if !ended_within(init, Some(Duration::from_secs(30))) {
+        return Err(Error::new(format!("container {} was killed, and does not end", container.record.name)).why(
+            "its process 1 ends after all others there: one is in a system call that cannot be interrupted (state D in ps), \
+             or a dead one (state Z) is not reaped by its parent, who is outside of the container",
+        ));
+    }
+    until_settled(container, made)
 }
 
 fn pause(container: &Container<'_>, freeze: bool) -> Result<()> {
@@ -382,8 +403,9 @@ fn remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
 
 fn end_and_remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
     let record = &container.record;
-    // Between its end and our lock somebody may start it again.
-    for _ in 0..10 {
+    // Between its end and our lock somebody may start it again; and a `restart` is about to.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
         match whole(container) {
             Now::Created | Now::Exited => {}
             now if !force => {
@@ -392,18 +414,23 @@ fn end_and_remove(container: &Container<'_>, force: bool, volumes: bool) -> Resu
             }
             Now::Running { made, .. } => {
                 stays_ended(container)?;
-                if let Some(init) = made.init.and_then(crate::journal::Process::open) {
-                    send(container, &init, libc::SIGKILL)?;
-                    ended_within(&init, None);
+                match made.init.and_then(crate::journal::Process::open) {
+                    Some(init) => put_to_death(container, &made, &init)?,
+                    None => until_settled(container, &made)?,
                 }
-                until_settled(container, &made)?;
             }
             Now::Restarting { .. } => stop(container, Some(0), None)?,
         }
-        let _locked = container.lock()?;
-        if container.now().is_over() {
+        let locked = container.lock()?;
+        let between = container.history().between();
+        if container.now().is_over() && !between {
             return container.remove(volumes);
         }
+        drop(locked);
+        if !force && between || Instant::now() > deadline {
+            return Err(Error::new(format!("container {} is being restarted", record.name))
+                .hint(format!("boxwright rm -f {}, when it runs", record.name)));
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
-    Err(Error::new(format!("container {} was started again meanwhile", record.name)))
 }
