@@ -178,6 +178,11 @@ impl Journal {
     }
 }
 
+/// Has a container a journal, whoever holds it?
+pub fn is_there(state: &State, id: &str) -> bool {
+    directory(state).join(id).exists()
+}
+
 /// What a container has made, if the process that looks after it lives; then also that process's number.
 pub fn alive(state: &State, id: &str) -> Option<(Made, i32)> {
     let path = directory(state).join(id);

@@ -71,6 +71,16 @@ impl Writer {
         Ok(Writer { path, file, size, before: 0, options, open: [vec![], vec![]] })
     }
 
+    /// Where there is no room for a log: what is written is lost.
+    ///
+    /// # Errors
+    /// ENFILE.
+    pub fn nowhere() -> Result<Writer> {
+        let path = PathBuf::from("/dev/null");
+        let options = Options { max_size: None, max_file: 1 };
+        Ok(Writer { file: open(&path)?, path, size: 0, before: 0, options, open: [vec![], vec![]] })
+    }
+
     /// Bytes that came on a stream.
     ///
     /// # Errors

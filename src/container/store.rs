@@ -283,7 +283,8 @@ impl Container<'_> {
         }
         let Some(_locked) = try_lock(&self.dir().join("lock")) else { return };
         journal::sweep_one(self.state(), self.record.short());
-        if self.is_watched() {
+        // What is still there could not be taken back: somebody has it, or a process does not end.
+        if journal::is_there(self.state(), self.record.short()) {
             return;
         }
         super::attach::forget(self.state(), self.record.short());
