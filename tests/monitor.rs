@@ -246,9 +246,11 @@ fn ended(world: &World, way: &[&str], id: &str) {
 #[test]
 fn one_in_the_foreground_is_stopped_and_removed() {
     everybody(|world| {
-        let trap = ["sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"];
+        let trap = ["sh", "-c", "trap 'exit 5' TERM; : > /ready; while :; do sleep 0.05; done"];
+        let trapped = |id: &str| until(|| world.run(["exec", id, "test", "-e", "/ready"]).code() == 0);
         for way in WAYS {
             let (mut child, id) = foreground(world, way, &trap);
+            trapped(&id);
             world.run(["stop", &id]).exits(0);
             assert_eq!(code(&mut child), 5);
             ended(world, way, &id);
@@ -259,11 +261,13 @@ fn one_in_the_foreground_is_stopped_and_removed() {
             ended(world, way, &id);
 
             let (mut child, id) = foreground(world, way, &trap);
+            trapped(&id);
             world.run(["rm", "-f", &id]).exits(0);
             assert_eq!(code(&mut child), 137);
             assert_eq!(world.run(["ps", "-aq"]).exits(0).stdout, "");
 
             let (mut child, id) = foreground(world, way, &trap);
+            trapped(&id);
             let waiting =
                 world.command(["wait", &id]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("wait");
             world.run(["kill", "-s", "TERM", &id]).exits(0);

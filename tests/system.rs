@@ -378,7 +378,7 @@ fn completions_are_scripts_that_know_the_containers() {
     assert!(offered("boxwright inspect ").contains("findme\n"));
     assert_eq!(offered("boxwright cp find"), "findme:\n");
     assert_eq!(offered("boxwright full-ru"), "full-run\n");
-    assert_eq!(offered("boxwright stop --tim"), "--time\n");
+    assert_eq!(offered("boxwright stop --sig"), "--signal\n");
     run(&world, &["rm", "findme"]);
 }
 

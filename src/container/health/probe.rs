@@ -39,7 +39,7 @@ pub fn start(container: &Container<'_>) -> Result<(Pid, OwnedFd)> {
         let c = |text: &[u8]| CString::new(text).unwrap_or_default();
         let paths = [&state.run, &state.lib].map(|path| c(path.as_os_str().as_bytes()));
         let moved = if state.moved { c(b"moved") } else { c(b"") };
-        let argv = [&[c(NAME.as_bytes()), c(container.record.id.as_bytes())], &paths[..], &[moved]].concat();
+        let argv = [&[c(NAME.as_bytes()), c(container.record.short().as_bytes())], &paths[..], &[moved]].concat();
         let env: Vec<CString> =
             std::env::vars_os().map(|(name, value)| c(&[name.as_bytes(), b"=", value.as_bytes()].concat())).collect();
         let _ = process::execve(c"/proc/self/exe", &argv, &env);
