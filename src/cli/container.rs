@@ -7,6 +7,7 @@ mod events;
 mod exec;
 mod logs;
 pub(super) mod look;
+pub(super) mod prune;
 mod start;
 mod usage;
 
@@ -14,6 +15,7 @@ use super::template;
 use crate::container::store::{Container, Store};
 use crate::error::{Error, Result};
 use crate::state::State;
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::process::ExitCode;
 
@@ -24,6 +26,38 @@ pub fn commands() -> Vec<Command> {
     let own = vec![exec::command(), logs::command()];
     [start::commands(), own, end::commands(), look::commands(), usage::commands(), events::commands(), cp::commands()]
         .concat()
+}
+
+/// `container`: the same commands once more, in docker's group of them.
+pub fn group() -> Command {
+    Command::new("container")
+        .about("The commands about containers, as a group: ls, rm, prune and all the others")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .defer(|c| {
+            let own = commands().into_iter().filter(|c| c.get_name() != "events").map(|c| match c.get_name() {
+                "ps" => c.name("ls").visible_aliases(["list", "ps"]),
+                _ => c,
+            });
+            c.subcommands(own).subcommand(super::run::command()).subcommand(prune::command())
+        })
+}
+
+/// Runs one of the group.
+///
+/// # Errors
+/// 125 and what it says.
+pub fn run_group(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
+    match matches.subcommand() {
+        Some(("prune", sub)) => prune::run(sub, Store::new(state)),
+        Some(("full-run", sub)) => super::run::run(sub, state),
+        Some((name, sub)) => {
+            let name = if name == "ls" { "ps" } else { name };
+            dispatch(name, sub, state).unwrap_or_else(|| Err(Error::new("no subcommand")))
+        }
+        None => Err(Error::new("no subcommand")),
+    }
 }
 
 /// Runs one of them; none if it is not one of them.
@@ -81,6 +115,31 @@ pub(super) fn flag(name: &'static str, short: Option<char>, help: &'static str) 
     short.map_or(arg.clone(), |short| arg.short(short))
 }
 
+/// Some values that are worth offering where a shell completes them; others may be given all the same.
+pub(super) fn suggest(arg: Arg, values: &'static [&'static str]) -> Arg {
+    arg.value_parser(Suggested(values)).hide_possible_values(true)
+}
+
+#[derive(Clone)]
+struct Suggested(&'static [&'static str]);
+
+impl TypedValueParser for Suggested {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &std::ffi::OsStr,
+    ) -> std::result::Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
+    }
+}
+
 pub(super) fn format_flag() -> Arg {
     value("format", None, "FORMAT", "table, json, or a template: {{.Names}} {{json .Labels}}")
 }
@@ -116,19 +175,6 @@ pub(super) fn each_name(names: &[&str], work: impl Fn(&str) -> Result<()>) -> Re
         }
     }
     Ok(ExitCode::from(u8::from(failed)))
-}
-
-/// Asks before something is removed for good. False: they would rather not.
-pub(super) fn agreed(what: &str, command: &str) -> Result<bool> {
-    use std::io::{BufRead, IsTerminal, Write};
-    if !std::io::stdin().is_terminal() {
-        return Err(Error::new("nobody is here to be asked").hint(format!("boxwright {command} -f")));
-    }
-    crate::ui::print(&format!("{what} will be removed. Go on? [y/N] "));
-    let _ = std::io::stdout().flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
 /// A signal by name (`TERM`, `SIGTERM`) or number.
