@@ -121,9 +121,11 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     };
     let sizes: Vec<(u64, bool)> = containers.iter().map(of_container).collect();
     let all_volumes = volumes.all()?;
-    let mut of_volumes = Vec::new();
+    let (mut of_volumes, mut links) = (Vec::new(), Vec::new());
     for volume in &all_volumes {
-        of_volumes.push((volume::size(volumes, volume), !volumes.users(&volume.name)?.is_empty()));
+        let users = volumes.users(&volume.name)?.len();
+        of_volumes.push((volume::size(volumes, volume), users > 0));
+        links.push(users);
     }
     let images: Vec<(u64, bool)> = images(store.state, !containers.is_empty());
     let style = Style::of(&std::io::stdout());
@@ -131,18 +133,17 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         if format != Format::Table {
             return Err(Error::new("--verbose has one form only").hint("leave out --format"));
         }
-        let rows: Vec<Value> = containers.iter().zip(&sizes).map(|(c, (size, _))| container_row(c, *size)).collect();
+        let sized = |mut row: Value, size: u64| {
+            row["Size"] = json!(look::human_bytes(size));
+            row
+        };
+        let rows = containers.iter().zip(&sizes).map(|(c, (size, _))| sized(look::row(c, false, false), *size));
         ui::print("Containers space usage:\n\n");
-        template::print(&format, &rows, &CONTAINERS, style)?;
-        let rows: Vec<Value> = all_volumes
-            .iter()
-            .zip(&of_volumes)
-            .map(|(v, (size, used))| {
-                json!({ "Name": v.name, "Links": u8::from(*used).to_string(), "Size": look::human_bytes(*size) })
-            })
-            .collect();
+        template::print(&format, &rows.collect::<Vec<_>>(), &CONTAINERS, style)?;
+        let row = |n: usize| json!({ "Name": all_volumes[n].name, "Links": links[n].to_string() });
+        let rows = of_volumes.iter().enumerate().map(|(n, (size, _))| sized(row(n), *size));
         ui::print("\nLocal Volumes space usage:\n\n");
-        template::print(&format, &rows, &[("VOLUME NAME", "Name"), ("IN USE", "Links"), ("SIZE", "Size")], style)?;
+        template::print(&format, &rows.collect::<Vec<_>>(), &VOLUMES, style)?;
         return Ok(ExitCode::SUCCESS);
     }
     let rows = [
@@ -158,19 +159,18 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
 const COLUMNS: [(&str, &str); 5] =
     [("TYPE", "Type"), ("TOTAL", "TotalCount"), ("ACTIVE", "Active"), ("SIZE", "Size"), ("RECLAIMABLE", "Reclaimable")];
 
-const CONTAINERS: [(&str, &str); 5] =
-    [("CONTAINER ID", "ID"), ("IMAGE", "Image"), ("SIZE", "Size"), ("STATUS", "State"), ("NAMES", "Names")];
+const CONTAINERS: [(&str, &str); 8] = [
+    ("CONTAINER ID", "ID"),
+    ("IMAGE", "Image"),
+    ("COMMAND", "Command"),
+    ("LOCAL VOLUMES", "LocalVolumes"),
+    ("SIZE", "Size"),
+    ("CREATED", "RunningFor"),
+    ("STATUS", "Status"),
+    ("NAMES", "Names"),
+];
 
-fn container_row(container: &Container<'_>, size: u64) -> Value {
-    let record = &container.record;
-    json!({
-        "ID": record.short(),
-        "Image": record.image,
-        "Size": look::human_bytes(size),
-        "State": container.now().word(),
-        "Names": record.name,
-    })
-}
+const VOLUMES: [(&str, &str); 3] = [("VOLUME NAME", "Name"), ("LINKS", "Links"), ("SIZE", "Size")];
 
 /// The one image that there is: what of the host's files was copied for it, once it was used.
 fn images(state: &State, used: bool) -> Vec<(u64, bool)> {

@@ -107,7 +107,8 @@ fn command_line(container: &Container<'_>, whole: bool) -> String {
     format!("\"{}\"", if whole { text } else { ui::cut(&text, 20) })
 }
 
-fn row(container: &Container<'_>, whole: bool, size: bool) -> Value {
+/// All that `ps` has to say about one.
+pub fn row(container: &Container<'_>, whole: bool, size: bool) -> Value {
     let (record, now, history) = (&container.record, container.now(), container.history());
     let labels: Vec<String> = record.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     let mut row = json!({
