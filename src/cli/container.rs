@@ -15,7 +15,6 @@ use super::template;
 use crate::container::store::{Container, Store};
 use crate::error::{Error, Result};
 use crate::state::State;
-use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::process::ExitCode;
 
@@ -113,31 +112,6 @@ pub(super) fn value(name: &'static str, short: Option<char>, of: &'static str, h
 pub(super) fn flag(name: &'static str, short: Option<char>, help: &'static str) -> Arg {
     let arg = Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     short.map_or(arg.clone(), |short| arg.short(short))
-}
-
-/// Some values that are worth offering where a shell completes them; others may be given all the same.
-pub(super) fn suggest(arg: Arg, values: &'static [&'static str]) -> Arg {
-    arg.value_parser(Suggested(values)).hide_possible_values(true)
-}
-
-#[derive(Clone)]
-struct Suggested(&'static [&'static str]);
-
-impl TypedValueParser for Suggested {
-    type Value = String;
-
-    fn parse_ref(
-        &self,
-        command: &Command,
-        arg: Option<&Arg>,
-        value: &std::ffi::OsStr,
-    ) -> std::result::Result<String, clap::Error> {
-        StringValueParser::new().parse_ref(command, arg, value)
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(self.0.iter().map(PossibleValue::new)))
-    }
 }
 
 pub(super) fn format_flag() -> Arg {

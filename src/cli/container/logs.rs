@@ -19,10 +19,7 @@ pub fn command() -> Command {
     Command::new("logs").about("What a container has printed").defer(|c| {
         c.arg(super::one_container())
             .arg(flag("follow", Some('f'), "Wait for more, until it ends"))
-            .arg(
-                super::suggest(value("tail", Some('n'), "N", "Only the last N lines [default: all]"), &["all"])
-                    .allow_negative_numbers(true),
-            )
+            .arg(value("tail", Some('n'), "N", "Only the last N lines [default: all]").allow_negative_numbers(true))
             .arg(value("since", None, "TIME", "Only what came after: 2026-01-31T12:00:00Z, or 10m"))
             .arg(value("until", None, "TIME", "Only what came before"))
             .arg(flag("timestamps", Some('t'), "Each line with its time"))

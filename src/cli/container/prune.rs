@@ -15,18 +15,16 @@ use std::process::ExitCode;
 
 /// Its command line, below `container`.
 pub fn command() -> Command {
-    Command::new("prune").about("Remove all containers that do not run").defer(|c| c.args(flags(&["label", "until"])))
+    Command::new("prune").about("Remove all containers that do not run").defer(|c| c.args(flags(&["until"])))
 }
 
-/// `--filter` and `--force`, as every prune has them.
+/// `--filter` and `--force`, as every prune has them; `keys` beside `label` and `label!`.
 pub fn flags(keys: &[&str]) -> [Arg; 2] {
-    let has = |key| keys.contains(&key);
-    let (help, known): (_, &[&str]) = match (has("until"), has("all")) {
-        (true, _) => ("Only those: label, label!, until (a time, or how long ago)", &["label=", "label!=", "until="]),
-        (_, true) => ("Only those: label, label!; all=true is --all", &["all=true", "label=", "label!="]),
-        _ => ("Only those: label, label!", &["label=", "label!="]),
+    let help = match keys {
+        ["all"] => "Only those: label, label!; all=true is --all",
+        _ => "Only those: label, label!, until (a time, or how long ago)",
     };
-    let filter = super::suggest(value("filter", None, "KEY=VALUE", help), known).action(ArgAction::Append);
+    let filter = value("filter", None, "KEY=VALUE", help).action(ArgAction::Append);
     [filter, switch("force", "Do not ask").short('f')]
 }
 
