@@ -185,10 +185,7 @@ fn df_and_info_have_dockers_fields() {
         let heads = "CONTAINER ID|IMAGE|COMMAND|LOCAL VOLUMES|SIZE|CREATED|STATUS|NAMES";
         assert!(lines.iter().any(|l| l == heads) && lines.iter().any(|l| l == "VOLUME NAME|LINKS|SIZE"), "{verbose}");
         let row = |name: &str| lines.iter().find(|l| l.ends_with(name)).cloned().unwrap_or_default();
-        assert!(
-            row("|wrote").contains("|host|\"dd if=/dev/zero of=…\"|0|5.") || row("|wrote").contains("|0|5."),
-            "{verbose}"
-        );
+        assert!(row("|wrote").contains("\"|0|5."), "{verbose}");
         assert!(row("|runs").contains(" ago|Up ") && row("|made").contains("|Created|"), "{verbose}");
         let info: Value = serde_json::from_str(&run(&world, &["system", "info", "-f", "json"])).expect("JSON");
         assert_eq!(
