@@ -267,22 +267,22 @@ fn prune_removes_what_does_not_run_and_what_nobody_has() {
 fn commands_are_where_docker_has_them() {
     for make in worlds() {
         let world = ready(make());
-        let id = run(&world, &["container", "create", "--name", "a", "-l", "x", "host", "true"]);
-        run(&world, &["create", "--name", "b", "-l", "y", "host", "true"]);
+        let id = run(&world, &["container", "create", "--name", "web", "-l", "x", "host", "true"]);
+        run(&world, &["create", "--name", "other", "-l", "y", "host", "true"]);
         for list in ["ls", "ps", "list"] {
-            assert_eq!(run(&world, &["container", list, "-aq", "--no-trunc", "-f", "name=a"]), id);
+            assert_eq!(run(&world, &["container", list, "-aq", "--no-trunc", "-f", "name=web"]), id);
         }
         assert_eq!(run(&world, &["container", "run", "--rm", "--network", "none", "host", "echo", "hello"]), "hello\n");
-        assert_eq!(run(&world, &["container", "inspect", "--format", "{{.State.Status}}", "a"]), "created\n");
-        run(&world, &["container", "start", "a"]);
-        assert_eq!(run(&world, &["container", "wait", "a"]), "0\n");
-        run(&world, &["container", "rename", "a", "c"]);
-        let bad = world.run(["container", "stop", "a"]).exits(1);
-        assert!(bad.stderr.contains("no such container: a"), "{bad}");
+        assert_eq!(run(&world, &["container", "inspect", "--format", "{{.State.Status}}", "web"]), "created\n");
+        run(&world, &["container", "start", "web"]);
+        assert_eq!(run(&world, &["container", "wait", "web"]), "0\n");
+        run(&world, &["container", "rename", "web", "shop"]);
+        let bad = world.run(["container", "stop", "web"]).exits(1);
+        assert!(bad.stderr.contains("no such container: web"), "{bad}");
         let pruned = run(&world, &["container", "prune", "-f", "--filter", "label!=y"]);
         assert_eq!(pruned, format!("Deleted Containers:\n{id}\nTotal reclaimed space: 0B\n"));
-        assert_eq!(run(&world, &["container", "ls", "-a", "--format", "{{.Names}}"]), "b\n");
-        run(&world, &["container", "rm", "b"]);
+        assert_eq!(run(&world, &["container", "ls", "-a", "--format", "{{.Names}}"]), "other\n");
+        run(&world, &["container", "rm", "other"]);
         assert_eq!(run(&world, &["info", "-f", "{{.Driver}}"]), run(&world, &["system", "info", "-f", "{{.Driver}}"]));
         let version = run(&world, &["version", "-f", "{{.Server.Version}} {{.Client.Os}}"]);
         assert_eq!(run(&world, &["-v"]), format!("boxwright {}\n", version.trim_end().replace(" linux", "")));
