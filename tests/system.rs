@@ -410,7 +410,7 @@ esac
 "#;
 
 /// What is offered at the end of a line, and in which order does not matter.
-const OFFERED: [(&str, &str); 26] = [
+const OFFERED: [(&str, &str); 27] = [
     ("start ", "made"),
     ("stop ", "paused up"),
     ("kill u", "up"),
@@ -427,6 +427,7 @@ const OFFERED: [(&str, &str); 26] = [
     ("volume inspect d", "data"),
     ("stop --signal T", "TERM"),
     ("stop --signal KILL p", "paused"),
+    ("stop --timeout 5 p", "paused"),
     ("run --restart un", "unless-stopped"),
     ("container run --network ", "bridge host none"),
     ("run --name ", ""),

@@ -95,8 +95,8 @@ fn taker(command: &Command, path: Vec<String>) -> Option<Taker> {
     let many = what == What::ContainersOrFiles || first.get_num_args().is_some_and(|n| n.max_values() > 1);
     let flags = command.get_arguments().filter(|arg| !arg.is_positional() && arg.get_action().takes_values());
     let values = flags.flat_map(|arg| {
-        let long = arg.get_long().map(|long| format!("--{long}"));
-        long.into_iter().chain(arg.get_short().map(|short| format!("-{short}")))
+        let long = arg.get_long_and_visible_aliases().unwrap_or_default().into_iter().map(|long| format!("--{long}"));
+        long.chain(arg.get_short_and_visible_aliases().unwrap_or_default().into_iter().map(|short| format!("-{short}")))
     });
     Some(Taker { path, what, many: many && what != What::Image, values: values.collect() })
 }
