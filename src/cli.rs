@@ -12,6 +12,7 @@ mod run;
 mod stage;
 mod system;
 mod template;
+mod version;
 mod volume;
 
 use crate::error::{Error, Result, code};
@@ -107,6 +108,10 @@ fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCod
         "completion" => completion::completion(sub),
         "man" => completion::man(sub),
         "system" => system::run(sub, &state()?),
+        "info" => system::info(sub, &state()?),
+        "container" => container::run_group(sub, &state()?),
+        "version" => version::run(sub),
+        "help" => help(sub),
         other => {
             let state = state()?;
             container::dispatch(other, sub, &state).unwrap_or_else(|| stage::run(other, sub, &state))
@@ -122,9 +127,18 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
+        .disable_version_flag(true)
         // docker's: of a flag that is given twice the last one counts.
         .args_override_self(true)
         .max_term_width(100)
+        .arg(
+            Arg::new("version")
+                .short('v')
+                .short_alias('V')
+                .long("version")
+                .action(ArgAction::Version)
+                .help("Print version"),
+        )
         .arg(
             Arg::new("root")
                 .long("root")
@@ -157,10 +171,34 @@ pub fn command() -> Command {
     }
     all.subcommand(run::command())
         .subcommands(container::commands())
+        .subcommand(container::group())
         .subcommand(volume::command())
         .subcommand(system::command())
+        .subcommand(system::info_command())
+        .subcommand(version::command())
         .subcommands(completion::commands())
         .subcommand(lab::command())
+        .subcommand(
+            Command::new("help")
+                .about("Print help, or that of a command")
+                .defer(|c| c.arg(Arg::new("words").value_name("COMMAND").num_args(0..).help("Which [default: all]"))),
+        )
+}
+
+/// `help COMMAND` is `COMMAND --help`.
+fn help(matches: &ArgMatches) -> Result<ExitCode> {
+    let words: Vec<&String> = matches.get_many("words").into_iter().flatten().collect();
+    let line = ["boxwright"].into_iter().chain(words.iter().map(|w| w.as_str())).chain(["--help"]);
+    match command().try_get_matches_from(line) {
+        Err(e) if !e.use_stderr() => {
+            let _ = e.print();
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            let words = words.iter().map(|w| w.as_str()).collect::<Vec<_>>().join(" ");
+            Err(Error::new(format!("help {words}: no such command")).hint("boxwright help lists them"))
+        }
+    }
 }
 
 fn format_flag(values: &'static [&'static str]) -> Arg {

@@ -18,6 +18,7 @@ use crate::mounts::Volume as Asked;
 use crate::spec::build::Options;
 use crate::state::{State, make_private};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -123,13 +124,13 @@ impl<'a> Volumes<'a> {
             .ok_or_else(|| Error::new(format!("no such volume: {name}")).hint("boxwright volume ls lists them"))
     }
 
-    /// All of them, by name.
+    /// All of them, by name, as people count: v3 before v10.
     ///
     /// # Errors
     /// None that a caller could cause.
     pub fn all(&self) -> Result<Vec<Volume>> {
         let mut all: Vec<Volume> = self.entries()?.iter().filter_map(|name| self.get(name)).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all.sort_by(|a, b| natural(&a.name, &b.name));
         Ok(all)
     }
 
@@ -285,4 +286,58 @@ pub fn random_name() -> String {
     let mut bytes = [0; 32];
     crate::sys::process::random(&mut bytes);
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Digits count as one number: docker's order of names. Of `v1` and `v01`, which are the same number, the shorter is first.
+fn natural(a: &str, b: &str) -> Ordering {
+    /// The digits, or the text, that it begins with; and the rest.
+    fn piece(text: &str) -> (&str, &str) {
+        let digits = |c: char| c.is_ascii_digit();
+        let kind = text.starts_with(digits);
+        text.split_at(text.find(|c| digits(c) != kind).unwrap_or(text.len()))
+    }
+    let (mut left, mut right) = (a, b);
+    while !left.is_empty() && !right.is_empty() {
+        let ((x, rest_x), (y, rest_y)) = (piece(left), piece(right));
+        let number = |text: &str| text.trim_start_matches('0').to_string();
+        let order = if x.as_bytes()[0].is_ascii_digit() && y.as_bytes()[0].is_ascii_digit() {
+            let (x, y) = (number(x), number(y));
+            x.len().cmp(&y.len()).then_with(|| x.cmp(&y))
+        } else {
+            x.cmp(y)
+        };
+        if order.is_ne() {
+            return order;
+        }
+        (left, right) = (rest_x, rest_y);
+    }
+    left.len().cmp(&right.len()).then_with(|| a.len().cmp(&b.len())).then_with(|| a.cmp(b))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_are_ordered_as_people_count() {
+        let sorted = [
+            "0",
+            "00",
+            "2",
+            "10",
+            "a",
+            "a1b",
+            "a01b",
+            "a1c",
+            "a10",
+            "a10b2",
+            "a10b10",
+            "b",
+            "v3",
+            "v10",
+            "v99999999999999999999",
+        ];
+        let mut names = sorted;
+        names.reverse();
+        names.sort_by(|a, b| super::natural(a, b));
+        assert_eq!(names, sorted);
+    }
 }

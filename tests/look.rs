@@ -169,6 +169,10 @@ fn logs_of_both_streams() {
         assert_eq!(said(&["--tail", "99"]), "err1\nout1\nout2\nno end");
         assert_eq!(said(&["--tail", "all"]), "err1\nout1\nout2\nno end");
         assert_eq!(said(&["--tail", "0"]), "");
+        // docker's: a negative number is all.
+        for all in [&["--tail", "-1"][..], &["-n", "-1"], &["-n-1"], &["--tail=-7"]] {
+            assert_eq!(said(all), "err1\nout1\nout2\nno end", "{all:?}");
+        }
         // -f of one that has ended ends as well.
         assert_eq!(said(&["-f"]), "err1\nout1\nout2\nno end");
         let times = life.run(["logs", "-t", "a"]).exits(0).stdout;
@@ -177,13 +181,42 @@ fn logs_of_both_streams() {
         assert!(times.iter().all(|(time, _)| time.len() == 30 && time.ends_with('Z')), "{times:?}");
         assert_eq!(said(&["--since", times[1].0]), "out2\nno end");
         assert_eq!(said(&["--until", times[1].0]), "err1\nout1\n");
+        // The same moment in docker's other forms.
+        let stamp: jiff::Timestamp = times[1].0.parse().expect("RFC 3339");
+        let seconds = format!("{}.{:09}", stamp.as_second(), stamp.subsec_nanosecond());
+        let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
+        let elsewhere = format!("{}+02:00", stamp.to_zoned(zone).datetime());
+        // Nothing says where the test is: its time without a zone is UTC.
+        for same in [&seconds, &elsewhere, times[1].0.trim_end_matches('Z')] {
+            let run = |flag: &str| {
+                let mut command = life.command(["logs", flag, same, "a"]);
+                command.env("TZ", "UTC");
+                let run = life.finish(command).exits(0);
+                run.stderr + &run.stdout
+            };
+            assert_eq!((run("--since"), run("--until")), ("out2\nno end".into(), "err1\nout1\n".into()), "{same}");
+        }
+        let mut west = life.command(["logs", "--since", times[1].0.trim_end_matches('Z'), "a"]);
+        west.env("TZ", "WEST+1");
+        assert_eq!(life.finish(west).exits(0).stdout, "", "one hour later in UTC");
         assert_eq!(said(&["--since", "1h"]), "err1\nout1\nout2\nno end");
         assert_eq!(said(&["--until", "1h"]), "");
-        for (flag, bad) in [("--tail", "x"), ("--tail", "-3"), ("--since", "soon"), ("--until", "yesterday")] {
+        for (flag, bad) in
+            [("--tail", "x"), ("--tail", "-"), ("--since", "2d"), ("--since", "soon"), ("--until", "yesterday")]
+        {
             let flag = format!("{flag}={bad}");
             life.refused(&["logs", &flag, "a"], 125, &[bad]);
         }
+        life.refused(&["logs", "--details", "a"], 125, &["--details"]);
         life.refused(&["logs", "nobody"], 125, &["no such container"]);
+        // Numbers below zero are for the flag that they stand behind.
+        let bad = |flag: &str, value: &str| {
+            life.refused(&["create", "--health-cmd", "true", flag, value, "host", "true"], 125, &[flag, value]);
+        };
+        bad("--health-retries", "-1");
+        bad("--health-interval", "-1s");
+        bad("--stop-timeout", "-x");
+        life.run(["create", "--name", "patient", "--stop-timeout", "-1", "host", "true"]).exits(0);
         life.run(["create", "--name", "new", "host", "true"]).exits(0);
         assert_eq!(life.run(["logs", "new"]).exits(0).stdout, "");
         life.end();

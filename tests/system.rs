@@ -6,6 +6,7 @@ use common::{World, wait};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// For root and for an ordinary user; where one is the other, once.
@@ -178,7 +179,14 @@ fn df_and_info_have_dockers_fields() {
             "{table}"
         );
         let verbose = run(&world, &["system", "df", "-v"]);
-        assert!(verbose.contains("wrote") && verbose.contains("Local Volumes space usage:"), "{verbose}");
+        let columns =
+            |line: &str| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect::<Vec<_>>().join("|");
+        let lines: Vec<String> = verbose.lines().map(columns).collect();
+        let heads = "CONTAINER ID|IMAGE|COMMAND|LOCAL VOLUMES|SIZE|CREATED|STATUS|NAMES";
+        assert!(lines.iter().any(|l| l == heads) && lines.iter().any(|l| l == "VOLUME NAME|LINKS|SIZE"), "{verbose}");
+        let row = |name: &str| lines.iter().find(|l| l.ends_with(name)).cloned().unwrap_or_default();
+        assert!(row("|wrote").contains("\"|0|5."), "{verbose}");
+        assert!(row("|runs").contains(" ago|Up ") && row("|made").contains("|Created|"), "{verbose}");
         let info: Value = serde_json::from_str(&run(&world, &["system", "info", "-f", "json"])).expect("JSON");
         assert_eq!(
             (&info["Containers"], &info["ContainersRunning"], &info["ContainersStopped"]),
@@ -190,6 +198,15 @@ fn df_and_info_have_dockers_fields() {
         assert!(run(&world, &["system", "info"]).contains("\nContainers: 3\n Running: 1\n"));
         remove_all(&world);
     }
+}
+
+/// What a command says that asks, and is told this.
+fn answered(world: &World, args: &[&str], said: &str) -> String {
+    let file = world.dir.path().join("answer");
+    fs::write(&file, said).expect("write");
+    let mut command = world.command(args);
+    command.stdin(fs::File::open(&file).expect("the answer"));
+    world.finish(command).exits(0).stdout
 }
 
 #[test]
@@ -204,12 +221,19 @@ fn prune_removes_what_does_not_run_and_what_nobody_has() {
         run(&world, &["full-run", "--name", "ended", "-l", "keep", "host", "true"]);
         let made = run(&world, &["create", "--name", "made", "host", "true"]);
         run(&world, &["volume", "create", "named"]);
-        world.run(["system", "prune"]).exits(125);
+        // Whoever is on the standard input is asked; its end, and all that is not a yes, is a no.
+        for (said, agreed) in [("", false), ("n\n", false), ("x\ny\n", false)] {
+            let asked = answered(&world, &["system", "prune"], said);
+            assert!(asked.contains("[y/N]") && asked.contains("reclaimed") == agreed, "{said:?}: {asked}");
+        }
+        assert_eq!(run(&world, &["ps", "-aq"]).lines().count(), 3);
         let old = run(&world, &["system", "prune", "-f", "--filter", "until=1h"]);
         assert_eq!(old, "Total reclaimed space: 0B\n", "nothing is an hour old");
         let kept = run(&world, &["system", "prune", "-f", "--volumes", "--filter", "label=keep"]);
         assert!(kept.starts_with("Deleted Containers:\n") && !kept.contains(made.trim()), "{kept}");
-        let rest = run(&world, &["system", "prune", "-f", "--volumes"]);
+        let kept = run(&world, &["system", "prune", "-f", "--filter", "label!=nothing", "--filter", "until=1h"]);
+        assert_eq!(kept, "Total reclaimed space: 0B\n");
+        let rest = answered(&world, &["system", "prune", "--volumes"], "y\ny\ny\n");
         assert!(rest.contains(&format!("Deleted Containers:\n{made}\n")), "{rest}");
         assert!(run(&world, &["volume", "ls", "-q"]).contains("named"), "it has a name");
         let all = run(&world, &["system", "prune", "-f", "--volumes", "-a"]);
@@ -238,6 +262,37 @@ fn prune_removes_what_does_not_run_and_what_nobody_has() {
     }
 }
 
+/// `container` has the same commands as the top; and what people type first is there.
+#[test]
+fn commands_are_where_docker_has_them() {
+    for make in worlds() {
+        let world = ready(make());
+        let id = run(&world, &["container", "create", "--name", "web", "-l", "x", "host", "true"]);
+        run(&world, &["create", "--name", "other", "-l", "y", "host", "true"]);
+        for list in ["ls", "ps", "list"] {
+            assert_eq!(run(&world, &["container", list, "-aq", "--no-trunc", "-f", "name=web"]), id);
+        }
+        assert_eq!(run(&world, &["container", "run", "--rm", "--network", "none", "host", "echo", "hello"]), "hello\n");
+        assert_eq!(run(&world, &["container", "inspect", "--format", "{{.State.Status}}", "web"]), "created\n");
+        run(&world, &["container", "start", "web"]);
+        assert_eq!(run(&world, &["container", "wait", "web"]), "0\n");
+        run(&world, &["container", "rename", "web", "shop"]);
+        let bad = world.run(["container", "stop", "web"]).exits(1);
+        assert!(bad.stderr.contains("no such container: web"), "{bad}");
+        let pruned = run(&world, &["container", "prune", "-f", "--filter", "label!=y"]);
+        assert_eq!(pruned, format!("Deleted Containers:\n{id}\nTotal reclaimed space: 0B\n"));
+        assert_eq!(run(&world, &["container", "ls", "-a", "--format", "{{.Names}}"]), "other\n");
+        run(&world, &["container", "rm", "other"]);
+        assert_eq!(run(&world, &["info", "-f", "{{.Driver}}"]), run(&world, &["system", "info", "-f", "{{.Driver}}"]));
+        let version = run(&world, &["version", "-f", "{{.Server.Version}} {{.Client.Os}}"]);
+        assert_eq!(run(&world, &["-v"]), format!("boxwright {}\n", version.trim_end().replace(" linux", "")));
+        assert_eq!(run(&world, &["-V"]), run(&world, &["--version"]));
+        assert_eq!(run(&world, &["help", "stop"]), run(&world, &["stop", "--help"]));
+        assert_eq!(run(&world, &["help", "container", "prune"]), run(&world, &["container", "prune", "--help"]));
+        assert!(run(&world, &["help"]).contains("full-run"));
+    }
+}
+
 #[test]
 fn what_is_not_understood_is_refused() {
     let world = ready(World::new());
@@ -250,6 +305,12 @@ fn what_is_not_understood_is_refused() {
         (&["system", "prune", "-f", "--filter", "nonsense=1"], "nonsense=1"),
         (&["system", "prune", "-f", "--filter", "until=soon"], "soon"),
         (&["update", "nobody", "--cpus", "1"], ""),
+        (&["container", "prune", "-f", "--filter", "all=true"], "all=true"),
+        (&["container", "prune", "-f", "--filter", "until=2d"], "2d"),
+        (&["container"], "Usage"),
+        (&["container", "nonsense"], "nonsense"),
+        (&["help", "nonsense"], "nonsense"),
+        (&["version", "-f", "{{.Nothing}}"], ".Nothing"),
         (&["completion", "tcsh"], "tcsh"),
         (&["man", "/proc/nowhere"], "/proc/nowhere"),
     ] {
@@ -334,51 +395,162 @@ fn a_policy_and_a_name_can_be_changed_while_it_runs() {
     }
 }
 
-#[test]
-fn completions_are_scripts_that_know_the_containers() {
-    let world = ready(World::new());
-    run(&world, &["create", "--name", "findme", "host", "true"]);
-    for shell in ["bash", "zsh", "fish"] {
-        let script = run(&world, &["completion", shell]);
-        assert!(
-            script.contains("ps -a --format") && script.contains("full-run") && script.contains("map-user"),
-            "{shell}"
-        );
-        let file = world.dir.path().join("home").join(shell);
-        fs::write(&file, &script).expect("write");
-        if !common::installed(shell) {
-            common::record_skip(module_path!(), &format!("there is no {shell}"));
-            continue;
-        }
-        let mut check = world.any(shell);
-        let _ = world
-            .finish({
-                check.arg("-n").arg(&file);
-                check
-            })
-            .exits(0);
+/// Another boxwright, which answers a script's questions as if there were one container in each state.
+const ANSWERS: &str = r#"#!/bin/sh
+while [ "$1" = --root ]; do shift 2; done
+case "$*" in
+    "ps -a --format {{.Names}}") printf '%s\n' made up paused ;;
+    "ps --format {{.Names}}") printf '%s\n' up paused ;;
+    "ps -a -f status=created -f status=exited --format {{.Names}}") echo made ;;
+    "ps -f status=running --format {{.Names}}") echo up ;;
+    "ps -f status=paused --format {{.Names}}") echo paused ;;
+    "volume ls --format {{.Name}}") printf '%s\n' data cache ;;
+    *) exit 1 ;;
+esac
+"#;
+
+/// What is offered at the end of a line, and in which order does not matter.
+const OFFERED: [(&str, &str); 27] = [
+    ("start ", "made"),
+    ("stop ", "paused up"),
+    ("kill u", "up"),
+    ("exec ", "up"),
+    ("exec up ", ""),
+    ("unpause ", "paused"),
+    ("container pause ", "up"),
+    ("container rm ", "made paused up"),
+    ("inspect made ", "made paused up"),
+    ("logs --tail 5 ", "made paused up"),
+    ("logs up ", ""),
+    ("rename up ", ""),
+    ("volume rm ", "cache data"),
+    ("volume inspect d", "data"),
+    ("stop --signal T", "TERM"),
+    ("stop --signal KILL p", "paused"),
+    ("stop --timeout 5 p", "paused"),
+    ("run --restart un", "unless-stopped"),
+    ("container run --network ", "bridge host none"),
+    ("run --name ", ""),
+    ("run ", "host"),
+    ("run host ", ""),
+    ("run --env-file a", "afile"),
+    ("ps -f anc", "ancestor="),
+    ("volume prune --filter al", "all=true"),
+    ("--root /x unpause ", "paused"),
+    ("full-ru", "full-run"),
+];
+
+/// The program that a shell would find, and a place with a file in it.
+fn desk(world: &World) -> std::path::PathBuf {
+    let desk = world.dir.path().join("home");
+    fs::create_dir_all(desk.join("bin")).expect("mkdir");
+    fs::create_dir_all(desk.join("files")).expect("mkdir");
+    fs::write(desk.join("files/afile"), "").expect("write");
+    fs::write(desk.join("bin/boxwright"), ANSWERS).expect("write");
+    fs::set_permissions(desk.join("bin/boxwright"), PermissionsExt::from_mode(0o755)).expect("chmod");
+    desk
+}
+
+/// What a shell's script says, a line for each of [`OFFERED`].
+fn offers(world: &World, shell: &str, script: &str) -> Vec<String> {
+    let desk = desk(world);
+    fs::write(desk.join("ask"), script).expect("write");
+    let mut command = world.any(shell);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", desk.join("bin").display()));
+    command.current_dir(desk.join("files")).arg("../ask");
+    world.finish(command).exits(0).stdout.lines().map(str::to_string).collect()
+}
+
+fn assert_offered(shell: &str, offers: &[String]) {
+    assert_eq!(offers.len(), OFFERED.len(), "{shell}: {offers:#?}");
+    for ((line, expected), offer) in OFFERED.iter().zip(offers) {
+        let mut words: Vec<&str> = offer.split_whitespace().collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.join(" "), *expected, "{shell}: boxwright {line}");
     }
-    // What bash would offer.
+}
+
+#[test]
+fn bash_offers_what_a_command_is_about() {
+    let world = World::new();
     if !common::installed("bash") {
         skip!("there is no bash");
     }
-    let offered = |words: &str| {
-        let count = words.split(' ').count() - 1;
-        let script = format!(
-            "source home/bash; COMP_WORDS=({words}); [[ '{words}' == *' ' ]] && COMP_WORDS+=(''); COMP_CWORD={count}; \
-             _boxwright_complete boxwright \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
-             printf '%s\\n' \"${{COMPREPLY[@]}}\""
-        );
-        let mut bash = world.any("bash");
-        let path = std::env::var("PATH").unwrap_or_default();
-        bash.env("PATH", format!("{}:{path}", world.dir.path().display())).args(["-c", &script]);
-        world.finish(bash).exits(0).stdout
+    let script = run(&world, &["completion", "bash"]);
+    assert!(script.contains("full-run") && script.contains("map-user"));
+    let ask = |(line, _): &(&str, &str)| {
+        let words: Vec<String> = line.split(' ').map(|word| format!("'{word}'")).collect();
+        format!(
+            "COMP_WORDS=(boxwright {}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMPREPLY=(); \
+             _boxwright_complete boxwright \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\" 2>/dev/null; \
+             echo \"${{COMPREPLY[*]}}\"\n",
+            words.join(" ")
+        )
     };
-    assert_eq!(offered("boxwright stop find"), "findme\n");
-    assert!(offered("boxwright inspect ").contains("findme\n"));
-    assert_eq!(offered("boxwright cp find"), "findme:\n");
-    assert_eq!(offered("boxwright full-ru"), "full-run\n");
-    assert_eq!(offered("boxwright stop --sig"), "--signal\n");
+    let asks: String = OFFERED.iter().map(ask).collect();
+    assert_offered("bash", &offers(&world, "bash", &format!("{script}\n{asks}")));
+    // --flag=value is three words there; and files, where `cp` may mean them.
+    let more = "t() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _boxwright_complete boxwright \"${@: -1}\" \"${@: -2:1}\"; \
+                echo \"${COMPREPLY[*]}\"; }\n\
+                t boxwright stop --signal = T\nt boxwright stop --signal = TERM p\nt boxwright stop --time = 5 p\n\
+                t boxwright cp ''\n";
+    let said = offers(&world, "bash", &format!("{script}\n{more}"));
+    assert_eq!(said, ["TERM", "paused", "paused", "made: up: paused: afile"]);
+}
+
+#[test]
+fn fish_offers_the_same() {
+    let world = World::new();
+    if !common::installed("fish") {
+        skip!("there is no fish");
+    }
+    let script = run(&world, &["completion", "fish"]);
+    let ask = |(line, _): &(&str, &str)| {
+        format!("echo (complete -C 'boxwright {line}' | string replace -r '\\t.*' '' | string join ' ')x\n")
+    };
+    let asks: String = OFFERED.iter().map(ask).collect();
+    let offers = offers(&world, "fish", &format!("{script}\n{asks}"));
+    // An empty list would print no line; so each has an end.
+    assert_offered("fish", &offers.iter().map(|line| line.trim_end_matches('x').to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_zsh_script_knows_the_containers() {
+    let world = World::new();
+    let script = run(&world, &["completion", "zsh"]);
+    for (command, function) in [("start", "ended"), ("stop", "up"), ("unpause", "paused"), ("rm", "containers")] {
+        let (_, own) = script.split_once(&format!("\n({command})\n")).expect("its part");
+        let own = own.split(";;").next().unwrap_or_default();
+        assert!(own.contains(&format!(":_boxwright_{function}' ")), "{command}: {own}");
+        assert!(script.contains(&format!("\n_boxwright_{function}() {{\n")), "{function}");
+    }
+    let (_, volumes) = script.split_once("\n(volume)\n").expect("its part");
+    assert!(volumes.contains(":_boxwright_volumes' "));
+    assert!(!script.contains(":NAME:_default'"), "no files where a name is meant");
+    if !common::installed("zsh") {
+        skip!("there is no zsh");
+    }
+    let file = world.dir.path().join("home/zsh");
+    fs::write(&file, &script).expect("write");
+    let mut check = world.any("zsh");
+    check.arg("-n").arg(&file);
+    let _ = world.finish(check).exits(0);
+}
+
+/// Not only a script's own idea of them: the names that there really are.
+#[test]
+fn the_questions_of_the_scripts_are_understood() {
+    let world = ready(World::new());
+    run(&world, &["create", "--name", "findme", "host", "true"]);
+    run(&world, &["volume", "create", "data"]);
+    let ask = |line: &str| run(&world, &line.split(' ').collect::<Vec<_>>());
+    assert_eq!(ask("ps -a --format {{.Names}}"), "findme\n");
+    assert_eq!(ask("ps -a -f status=created -f status=exited --format {{.Names}}"), "findme\n");
+    assert_eq!(ask("ps -f status=paused --format {{.Names}}") + &ask("ps --format {{.Names}}"), "");
+    assert_eq!(ask("ps -f status=running --format {{.Names}}"), "");
+    assert_eq!(ask("volume ls --format {{.Name}}"), "data\n");
     run(&world, &["rm", "findme"]);
 }
 
@@ -389,9 +561,14 @@ fn every_command_has_a_man_page() {
     run(&world, &["man", &dir.display().to_string()]);
     let names: BTreeSet<String> =
         fs::read_dir(&dir).expect("pages").flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-    for name in
-        ["boxwright.1", "boxwright-full-run.1", "boxwright-map-user.1", "boxwright-cp.1", "boxwright-system-df.1"]
-    {
+    for name in [
+        "boxwright.1",
+        "boxwright-full-run.1",
+        "boxwright-map-user.1",
+        "boxwright-cp.1",
+        "boxwright-system-df.1",
+        "boxwright-container-ls.1",
+    ] {
         assert!(names.contains(name), "{name} is not among {names:?}");
     }
     let page = fs::read_to_string(dir.join("boxwright-cp.1")).expect("a page");

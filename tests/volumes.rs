@@ -296,6 +296,35 @@ fn two_that_come_first_fill_it_once() {
 }
 
 #[test]
+fn prune_asks_and_chooses() {
+    everybody(|world| {
+        for name in ["v10", "v3", "V1", "v3a", "10", "9"] {
+            world.run(["volume", "create", "--label", &format!("is={name}"), name]).exits(0);
+        }
+        // As people count.
+        let all = ["9", "10", "V1", "v3", "v3a", "v10"];
+        assert_eq!(names(world), all);
+        // Nobody answers: that is a no. And all of them have names.
+        let asked = world.run(["volume", "prune", "-a"]).exits(0).stdout;
+        assert!(asked.contains("[y/N]") && !asked.contains("Total"), "{asked}");
+        assert_eq!(world.run(["volume", "prune", "-f"]).exits(0).stdout, "Total reclaimed space: 0B\n");
+        let unnamed = world.run(["volume", "prune", "-f", "--filter", "all=false"]).exits(0).stdout;
+        assert_eq!(unnamed, "Total reclaimed space: 0B\n");
+        assert_eq!(names(world), all);
+        let prune = |filters: &[&str]| {
+            let flags = filters.iter().flat_map(|f| ["--filter", f]);
+            world.run(["volume", "prune", "-f", "--filter", "all=true"].into_iter().chain(flags)).exits(0).stdout
+        };
+        assert_eq!(prune(&["label=is=9"]), "Deleted Volumes:\n9\n\nTotal reclaimed space: 0B\n");
+        assert_eq!(prune(&["label!=is"]), "Total reclaimed space: 0B\n");
+        prune(&["label!=is=v3", "label!=is=V1"]);
+        assert_eq!(names(world), ["V1", "v3"]);
+        prune(&[]);
+        assert_eq!(names(world), [""; 0]);
+    });
+}
+
+#[test]
 fn bad_input_is_named() {
     everybody(|world| {
         for (args, code, part) in [
@@ -310,7 +339,8 @@ fn bad_input_is_named() {
             (vec!["volume", "rm", "nothing"], 1, "no such volume: nothing"),
             (vec!["volume", "rm", "../containers"], 1, "no such volume"),
             (vec!["volume", "rm"], 125, "required"),
-            (vec!["volume", "prune"], 125, "nobody is here to be asked"),
+            (vec!["volume", "prune", "-f", "--filter", "until=1h"], 125, "no such filter"),
+            (vec!["volume", "prune", "-f", "--filter", "all=perhaps"], 125, "no such filter"),
             (vec!["volume", "ls", "--filter", "size=3"], 125, "no such filter"),
             (vec!["volume", "ls", "--filter", "dangling=maybe"], 125, "no such filter"),
             (vec!["volume", "ls", "--format", "{{.Nothing}}"], 0, ""),

@@ -1,15 +1,15 @@
 //! `completion` and `man`: made from the same description of the command line as everything else. What a script of
-//! clap_complete's cannot know, the names of the containers that there are, it learns by asking `boxwright ps -a`.
+//! clap_complete's cannot know, the names of the containers and volumes that there are, it learns by asking boxwright.
+
+mod offer;
 
 use crate::error::{Error, Result};
 use crate::ui;
 use clap::{Arg, ArgMatches, Command};
 use clap_complete::{Shell, generate};
+use offer::{Question, Taker, What};
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// The command that lists the names.
-const NAMES: &str = "ps -a --format '{{.Names}}' 2>/dev/null";
 
 /// Their command lines.
 pub fn commands() -> [Command; 2] {
@@ -45,7 +45,8 @@ pub fn commands() -> [Command; 2] {
 pub fn completion(matches: &ArgMatches) -> Result<ExitCode> {
     let mut command = super::command();
     command.build();
-    let takers = takers(&command);
+    let takers = offer::takers(&command, &[]);
+    let mut command = offer::described(command);
     let shell = matches.get_one::<String>("shell").map_or("bash", String::as_str);
     let script = |shell: Shell, command: &mut Command| {
         let mut out = Vec::new();
@@ -53,62 +54,64 @@ pub fn completion(matches: &ArgMatches) -> Result<ExitCode> {
         String::from_utf8_lossy(&out).into_owned()
     };
     ui::print(&match shell {
-        "zsh" => zsh(&script(Shell::Zsh, &mut command)),
+        "zsh" => zsh(&script(Shell::Zsh, &mut command), &takers),
         "fish" => script(Shell::Fish, &mut command) + &fish(&takers),
         _ => script(Shell::Bash, &mut command) + &bash(&takers),
     });
     Ok(ExitCode::SUCCESS)
 }
 
-/// A command that takes names of containers.
-struct Taker {
-    /// It and its aliases.
-    names: Vec<String>,
-    /// More than one?
-    many: bool,
-    /// Its flags that take a value: behind these comes no container.
-    values: Vec<String>,
+impl Question {
+    /// Its command line, without the program.
+    fn line(&self) -> String {
+        format!("{} --format '{{{{.{}}}}}' 2>/dev/null", self.command, self.field)
+    }
 }
 
-fn takers(command: &Command) -> Vec<Taker> {
-    let taker = |c: &Command| {
-        let containers = c.get_arguments().find(|arg| arg.get_id() == "containers");
-        let is_cp = c.get_name() == "cp";
-        if containers.is_none() && !is_cp {
-            return None;
-        }
-        let many = is_cp || containers.and_then(Arg::get_num_args).is_some_and(|n| n.max_values() > 1);
-        let flags = c.get_arguments().filter(|arg| arg.get_action().takes_values());
-        let values = flags.flat_map(|arg| {
-            let long = arg.get_long().map(|long| format!("--{long}"));
-            long.into_iter().chain(arg.get_short().map(|short| format!("-{short}")))
-        });
-        let names = std::iter::once(c.get_name()).chain(c.get_visible_aliases()).map(str::to_string);
-        Some(Taker { names: names.collect(), many, values: values.collect() })
-    };
-    command.get_subcommands().filter_map(taker).collect()
-}
-
-/// Behind clap_complete's own function, one that has the names, too.
+/// Behind clap_complete's own function, one that knows what a command's words are. Files are its own business: bash's
+/// `-o default` would offer them wherever there is nothing else.
 fn bash(takers: &[Taker]) -> String {
-    let cases: String = takers
-        .iter()
-        .map(|t| {
-            format!("        {}) many={}; values=' {} ' ;;\n", t.names.join("|"), u8::from(t.many), t.values.join(" "))
-        })
-        .collect();
+    let offer = |what: What| match what {
+        What::Ask(question) => format!("ask={}", question.name),
+        What::ContainersOrFiles => format!("ask={} files=1", offer::ALL.name),
+        What::Image => "words=host".into(),
+        What::Dirs => "dirs=1".into(),
+        What::Nothing => String::new(),
+    };
+    let case = |t: &Taker| {
+        let (path, values) = (t.path.join(" "), t.values.join(" "));
+        format!("        '{path}') many={}; values=' {values} '; {} ;;\n", u8::from(t.many), offer(t.what))
+    };
+    let cases: String = takers.iter().map(case).collect::<String>().replace("; ;;", " ;;");
+    let ask = |q: &Question| format!("        {}) words=$(boxwright \"${{root[@]}}\" {}) ;;\n", q.name, q.line());
+    let questions: String = offer::QUESTIONS.iter().map(ask).collect();
+    let mut groups: Vec<&str> = takers.iter().filter(|t| t.path.len() > 1).map(|t| t.path[0].as_str()).collect();
+    groups.dedup();
+    let groups = groups.join("|");
     format!(
         r#"
 _boxwright_complete() {{
-    local cur=${{COMP_WORDS[COMP_CWORD]}} command= many= values= given=0 i names
+    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD - 1]}} command= many= values= given=0 i
+    local ask= files= dirs= words=
     local -a root=()
-    _boxwright "$@"
+    # --flag=value is three words.
+    if [[ $cur == '=' ]]; then
+        cur=
+    elif [[ $prev == '=' ]]; then
+        prev=${{COMP_WORDS[COMP_CWORD - 2]}}
+    fi
+    _boxwright "$1" "$cur" "$prev"
+    [[ ${{#COMPREPLY[@]}} -eq 1 && ${{COMPREPLY[0]}} == *= ]] && compopt -o nospace 2>/dev/null
     for ((i = 1; i < COMP_CWORD; i++)); do
         if [[ ${{COMP_WORDS[i]}} == --root ]]; then
+            [[ ${{COMP_WORDS[i + 1]}} == '=' ]] && ((++i))
             root=(--root "${{COMP_WORDS[++i]}}")
         elif [[ ${{COMP_WORDS[i]}} != -* ]]; then
-            command=${{COMP_WORDS[i++]}}
-            break
+            command+=${{command:+ }}${{COMP_WORDS[i]}}
+            case $command in
+            {groups}) ;;
+            *) ((i++)) && break ;;
+            esac
         fi
     done
     case $command in
@@ -116,51 +119,113 @@ _boxwright_complete() {{
     esac
     for ((; i < COMP_CWORD; i++)); do
         if [[ $values == *" ${{COMP_WORDS[i]}} "* ]]; then
+            [[ ${{COMP_WORDS[i + 1]}} == '=' ]] && ((++i))
             ((++i < COMP_CWORD)) || return 0
         elif [[ ${{COMP_WORDS[i]}} != -* ]]; then
             given=1
         fi
     done
-    [[ $cur == -* ]] || ((given && !many)) && return 0
-    names=$(boxwright "${{root[@]}}" {NAMES})
-    if [[ $command == cp ]]; then
-        COMPREPLY=($(compgen -S : -W "$names" -- "$cur") $(compgen -f -- "$cur"))
+    if ((given && !many)); then
+        COMPREPLY=()
+        return 0
+    fi
+    [[ $cur == -* ]] && return 0
+    case $ask in
+{questions}    esac
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+    if ((files)); then
+        COMPREPLY=($(compgen -S : -W "$words" -- "$cur") $(compgen -f -- "$cur"))
         compopt -o nospace 2>/dev/null
-    else
-        COMPREPLY=($(compgen -W "$names" -- "$cur"))
+    elif ((dirs)); then
+        compopt -o plusdirs 2>/dev/null
     fi
     return 0
 }}
 
-complete -F _boxwright_complete -o bashdefault -o default boxwright
+complete -F _boxwright_complete boxwright
 "#
     )
 }
 
-/// In place of "any file" where a container is wanted.
-fn zsh(script: &str) -> String {
-    let wanted = ":containers -- Name, id, or the beginning of an id:";
-    let script = script.replace(&format!("{wanted}_default"), &format!("{wanted}_boxwright_containers"));
-    let (head, rest) = script.split_once('\n').unwrap_or((&script, ""));
-    format!(
-        "{head}\n\n_boxwright_containers() {{\n    local -a names\n    names=(${{(f)\"$(boxwright {NAMES})\"}})\n    \
-         compadd -a names\n}}\n{rest}"
-    )
+/// In place of "any file" where a container or a volume is wanted.
+fn zsh(script: &str, takers: &[Taker]) -> String {
+    let function = |q: &Question| {
+        format!(
+            "_boxwright_{}() {{\n    local -a names\n    names=(${{(f)\"$(boxwright {})\"}})\n    \
+             compadd \"$@\" -a names\n}}\n\n",
+            q.name,
+            q.line()
+        )
+    };
+    let functions: String = offer::QUESTIONS.iter().map(function).collect();
+    let both = "_boxwright_copied() {\n    _boxwright_containers -S :\n    _files\n}\n";
+    let (head, rest) = script.split_once('\n').unwrap_or((script, ""));
+    let mut out = format!("{head}\n\n{functions}{both}");
+    let mut command = "";
+    for line in rest.lines() {
+        // Every command's words stand below its name in parentheses.
+        if let Some(name) = line.trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+            command = name;
+        }
+        let word = ["':", "'*:"].iter().any(|begin| line.starts_with(begin));
+        let of = |id: &str| word && line.contains(&format!(":{id} -- "));
+        let named = |t: &&Taker| t.path.last().is_some_and(|name| name == command);
+        let what = if of("source") || of("dest") {
+            Some("copied")
+        } else if of("volumes") {
+            Some("volumes")
+        } else if of("containers") {
+            takers.iter().filter(named).find_map(|t| match t.what {
+                What::Ask(question) if question.field == offer::ALL.field => Some(question.name),
+                _ => None,
+            })
+        } else {
+            None
+        };
+        match what.zip(line.strip_suffix("_default' \\")) {
+            Some((name, line)) => out += &format!("{line}_boxwright_{name}' \\\n"),
+            None => out += &format!("{line}\n"),
+        }
+    }
+    out
 }
 
 fn fish(takers: &[Taker]) -> String {
-    let line = |t: &Taker, name: &String| {
-        let (files, sed) = if name == "cp" { ("", " | string replace -r '\\$' ':'") } else { ("-f ", "") };
-        let first = if t.many { String::new() } else { "; and not __fish_boxwright_has_container".into() };
-        format!(
-            "complete -c boxwright -n \"__fish_boxwright_using_subcommand {name}{first}\" {files}-a \"(boxwright {}{sed})\"\n",
-            NAMES
-        )
+    let line = |t: &Taker| {
+        let mut using = format!("__fish_boxwright_using_subcommand {}", t.path[0]);
+        if let Some(name) = t.path.get(1) {
+            using += &format!("; and __fish_seen_subcommand_from {name}");
+        }
+        let ask = match t.what {
+            What::Ask(question) => format!("(boxwright {})", question.line()),
+            What::ContainersOrFiles => {
+                format!("(boxwright {} | string replace -r '\\$' ':')", offer::ALL.line())
+            }
+            What::Image => "host".into(),
+            What::Dirs => "(__fish_complete_directories)".into(),
+            What::Nothing => String::new(),
+        };
+        let mut lines = String::new();
+        if t.what != What::ContainersOrFiles {
+            lines += &format!("complete -c boxwright -n \"{using}\" -f\n");
+        }
+        if !t.many {
+            let values = t.values.join(" ");
+            using += &format!("; and not __fish_boxwright_given {} --root {values}", t.path.len() + 1);
+        }
+        if !ask.is_empty() {
+            lines += &format!("complete -c boxwright -n \"{using}\" -a \"{ask}\"\n");
+        }
+        lines
     };
-    let lines: String = takers.iter().flat_map(|t| t.names.iter().map(move |name| line(t, name))).collect();
+    let lines: String = takers.iter().map(line).collect();
+    // Are there more words than so many, flags and their values aside?
     format!(
-        "\nfunction __fish_boxwright_has_container\n    set -l given (commandline -opc | string match -v -- '-*')\n    \
-         test (count $given) -gt 2\nend\n{lines}"
+        "\nfunction __fish_boxwright_given\n    set -l count 0\n    set -l value 0\n    \
+         for word in (commandline -opc)\n        if test $value = 1\n            set value 0\n        \
+         else if contains -- $word $argv[2..-1]\n            set value 1\n        \
+         else if not string match -q -- '-*' $word\n            set count (math $count + 1)\n        \
+         end\n    end\n    test $count -gt $argv[1]\nend\n{lines}"
     )
 }
 

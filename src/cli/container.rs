@@ -7,6 +7,7 @@ mod events;
 mod exec;
 mod logs;
 pub(super) mod look;
+pub(super) mod prune;
 mod start;
 mod usage;
 
@@ -25,6 +26,38 @@ pub fn commands() -> Vec<Command> {
     let own = vec![exec::command(), logs::command()];
     [start::commands(), own, end::commands(), look::commands(), usage::commands(), events::commands(), cp::commands()]
         .concat()
+}
+
+/// `container`: the same commands once more, in docker's group of them.
+pub fn group() -> Command {
+    Command::new("container")
+        .about("The commands about containers, as a group: ls, rm, prune and all the others")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .defer(|c| {
+            let own = commands().into_iter().filter(|c| c.get_name() != "events").map(|c| match c.get_name() {
+                "ps" => c.name("ls").visible_aliases(["list", "ps"]),
+                _ => c,
+            });
+            c.subcommands(own).subcommand(super::run::command()).subcommand(prune::command())
+        })
+}
+
+/// Runs one of the group.
+///
+/// # Errors
+/// 125 and what it says.
+pub fn run_group(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
+    match matches.subcommand() {
+        Some(("prune", sub)) => prune::run(sub, Store::new(state)),
+        Some(("full-run", sub)) => super::run::run(sub, state),
+        Some((name, sub)) => {
+            let name = if name == "ls" { "ps" } else { name };
+            dispatch(name, sub, state).unwrap_or_else(|| Err(Error::new("no subcommand")))
+        }
+        None => Err(Error::new("no subcommand")),
+    }
 }
 
 /// Runs one of them; none if it is not one of them.
@@ -145,19 +178,6 @@ fn all_at_once(store: Store<'_>, names: &[&str], work: impl Fn(Container<'_>) ->
         }
     }
     Ok(ExitCode::from(u8::from(failed)))
-}
-
-/// Asks before something is removed for good. False: they would rather not.
-pub(super) fn agreed(what: &str, command: &str) -> Result<bool> {
-    use std::io::{BufRead, IsTerminal, Write};
-    if !std::io::stdin().is_terminal() {
-        return Err(Error::new("nobody is here to be asked").hint(format!("boxwright {command} -f")));
-    }
-    crate::ui::print(&format!("{what} will be removed. Go on? [y/N] "));
-    let _ = std::io::stdout().flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
 /// A signal by name (`TERM`, `SIGTERM`) or number.

@@ -4,18 +4,18 @@
 mod boot;
 mod info;
 
-use super::container::{agreed, flag, format_flag, look, value, words};
+use super::container::prune::{self, Chosen, agreed, remove_ended};
+use super::container::{flag, format_flag, look};
 use super::is_on;
 use super::template::{self, Format};
 use super::volume;
 use crate::container::Now;
 use crate::container::store::{Container, Store};
-use crate::container::times;
 use crate::error::{Error, Result};
 use crate::state::State;
 use crate::ui::{self, Style};
 use crate::volume::Volumes;
-use clap::{ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -25,7 +25,6 @@ pub fn command() -> Command {
         .about("All of boxwright: df, prune, info, start-enabled, stop-all")
         .subcommand_required(true)
         .defer(|c| {
-            let filter = value("filter", None, "KEY=VALUE", "Only those: label, until (a time, or how long ago)");
             c.disable_help_subcommand(true)
                 .subcommand(
                     Command::new("df")
@@ -38,12 +37,9 @@ pub fn command() -> Command {
                         .about("Remove all containers that do not run")
                         .arg(flag("all", Some('a'), "With --volumes: also the volumes that have a name"))
                         .arg(flag("volumes", None, "And the volumes that no container has"))
-                        .arg(filter.action(ArgAction::Append))
-                        .arg(flag("force", Some('f'), "Do not ask")),
+                        .args(prune::flags(&["until"])),
                 )
-                .subcommand(
-                    Command::new("info").about("This machine, and what there is on it").arg(format_flag().short('f')),
-                )
+                .subcommand(info_command())
                 .subcommand(
                     Command::new("start-enabled").about("After a reboot: start what its restart policy says is to run"),
                 )
@@ -54,6 +50,19 @@ pub fn command() -> Command {
         })
 }
 
+/// That of `system info`, which is also `info`.
+pub fn info_command() -> Command {
+    Command::new("info").about("This machine, and what there is on it").defer(|c| c.arg(format_flag().short('f')))
+}
+
+/// `info`.
+///
+/// # Errors
+/// A template that is not understood.
+pub fn info(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
+    info::run(matches, Store::new(state))
+}
+
 /// Runs one of them.
 ///
 /// # Errors
@@ -62,7 +71,7 @@ pub fn run(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
     let store = Store::new(state);
     match matches.subcommand() {
         Some(("df", sub)) => df(sub, store),
-        Some(("prune", sub)) => prune(sub, store),
+        Some(("prune", sub)) => prune_all(sub, store),
         Some(("info", sub)) => info::run(sub, store),
         Some(("start-enabled", _)) => boot::start_enabled(store),
         Some(("stop-all", _)) => boot::stop_all(store),
@@ -112,9 +121,11 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     };
     let sizes: Vec<(u64, bool)> = containers.iter().map(of_container).collect();
     let all_volumes = volumes.all()?;
-    let mut of_volumes = Vec::new();
+    let (mut of_volumes, mut links) = (Vec::new(), Vec::new());
     for volume in &all_volumes {
-        of_volumes.push((volume::size(volumes, volume), !volumes.users(&volume.name)?.is_empty()));
+        let users = volumes.users(&volume.name)?.len();
+        of_volumes.push((volume::size(volumes, volume), users > 0));
+        links.push(users);
     }
     let images: Vec<(u64, bool)> = images(store.state, !containers.is_empty());
     let style = Style::of(&std::io::stdout());
@@ -122,18 +133,17 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         if format != Format::Table {
             return Err(Error::new("--verbose has one form only").hint("leave out --format"));
         }
-        let rows: Vec<Value> = containers.iter().zip(&sizes).map(|(c, (size, _))| container_row(c, *size)).collect();
+        let sized = |mut row: Value, size: u64| {
+            row["Size"] = json!(look::human_bytes(size));
+            row
+        };
+        let rows = containers.iter().zip(&sizes).map(|(c, (size, _))| sized(look::row(c, false, false), *size));
         ui::print("Containers space usage:\n\n");
-        template::print(&format, &rows, &CONTAINERS, style)?;
-        let rows: Vec<Value> = all_volumes
-            .iter()
-            .zip(&of_volumes)
-            .map(|(v, (size, used))| {
-                json!({ "Name": v.name, "Links": u8::from(*used).to_string(), "Size": look::human_bytes(*size) })
-            })
-            .collect();
+        template::print(&format, &rows.collect::<Vec<_>>(), &CONTAINERS, style)?;
+        let row = |n: usize| json!({ "Name": all_volumes[n].name, "Links": links[n].to_string() });
+        let rows = of_volumes.iter().enumerate().map(|(n, (size, _))| sized(row(n), *size));
         ui::print("\nLocal Volumes space usage:\n\n");
-        template::print(&format, &rows, &[("VOLUME NAME", "Name"), ("IN USE", "Links"), ("SIZE", "Size")], style)?;
+        template::print(&format, &rows.collect::<Vec<_>>(), &VOLUMES, style)?;
         return Ok(ExitCode::SUCCESS);
     }
     let rows = [
@@ -149,19 +159,18 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
 const COLUMNS: [(&str, &str); 5] =
     [("TYPE", "Type"), ("TOTAL", "TotalCount"), ("ACTIVE", "Active"), ("SIZE", "Size"), ("RECLAIMABLE", "Reclaimable")];
 
-const CONTAINERS: [(&str, &str); 5] =
-    [("CONTAINER ID", "ID"), ("IMAGE", "Image"), ("SIZE", "Size"), ("STATUS", "State"), ("NAMES", "Names")];
+const CONTAINERS: [(&str, &str); 8] = [
+    ("CONTAINER ID", "ID"),
+    ("IMAGE", "Image"),
+    ("COMMAND", "Command"),
+    ("LOCAL VOLUMES", "LocalVolumes"),
+    ("SIZE", "Size"),
+    ("CREATED", "RunningFor"),
+    ("STATUS", "Status"),
+    ("NAMES", "Names"),
+];
 
-fn container_row(container: &Container<'_>, size: u64) -> Value {
-    let record = &container.record;
-    json!({
-        "ID": record.short(),
-        "Image": record.image,
-        "Size": look::human_bytes(size),
-        "State": container.now().word(),
-        "Names": record.name,
-    })
-}
+const VOLUMES: [(&str, &str); 3] = [("VOLUME NAME", "Name"), ("LINKS", "Links"), ("SIZE", "Size")];
 
 /// The one image that there is: what of the host's files was copied for it, once it was used.
 fn images(state: &State, used: bool) -> Vec<(u64, bool)> {
@@ -169,53 +178,26 @@ fn images(state: &State, used: bool) -> Vec<(u64, bool)> {
     if size == 0 { vec![] } else { vec![(size, used)] }
 }
 
-fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
+fn prune_all(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let (all, with_volumes) = (is_on(matches, "all"), is_on(matches, "volumes"));
-    let filters = filters(&words(matches, "filter"))?;
+    let chosen = Chosen::read(matches, &["until"])?;
     let what = match (with_volumes, all) {
-        (false, _) => "All containers that do not run",
-        (true, false) => "All containers that do not run, and all volumes without a name that no container has",
-        (true, true) => "All containers that do not run, and all volumes that no container has",
+        (false, _) => "all containers that do not run",
+        (true, false) => "all containers that do not run, and all volumes without a name that no container has",
+        (true, true) => "all containers that do not run, and all volumes that no container has",
     };
-    if !is_on(matches, "force") && !agreed(what, "system prune")? {
+    if !is_on(matches, "force") && !agreed(what) {
         return Ok(ExitCode::SUCCESS);
     }
-    let chosen = |labels: &std::collections::BTreeMap<String, String>, created: i64| {
-        filters.iter().all(|filter| match filter {
-            Filter::Label(key, value) => labels.get(key).is_some_and(|v| value.as_ref().is_none_or(|value| value == v)),
-            Filter::Until(time) => created < *time,
-        })
-    };
-    let (removed, mut freed) = look::remove_ended(store, |c| chosen(&c.record.labels, c.record.created))?;
-    if !removed.is_empty() {
-        ui::print(&format!("Deleted Containers:\n{}\n\n", removed.join("\n")));
-    }
+    let (removed, mut freed) = remove_ended(store, |c| chosen.has(&c.record.labels, c.record.created))?;
+    prune::say("Containers", &removed);
     if with_volumes {
         let volumes = Volumes::new(store.state);
         let (removed, of_volumes) =
-            volume::remove_unused(volumes, |v| Ok((all || v.anonymous) && chosen(&v.labels, v.created)))?;
+            volume::remove_unused(volumes, |v| (all || v.anonymous) && chosen.has(&v.labels, v.created))?;
         freed += of_volumes;
-        if !removed.is_empty() {
-            ui::print(&format!("Deleted Volumes:\n{removed}\n"));
-        }
+        prune::say("Volumes", &removed);
     }
-    ui::print(&format!("Total reclaimed space: {}\n", look::human_bytes(freed)));
+    prune::say_freed(freed);
     Ok(ExitCode::SUCCESS)
-}
-
-enum Filter {
-    Label(String, Option<String>),
-    Until(i64),
-}
-
-fn filters(given: &[&str]) -> Result<Vec<Filter>> {
-    let one = |text: &&str| match text.split_once('=') {
-        Some(("label", label)) => Ok(match label.split_once('=') {
-            Some((key, value)) => Filter::Label(key.into(), Some(value.into())),
-            None => Filter::Label(label.into(), None),
-        }),
-        Some(("until", time)) => times::parse("--filter until", time).map(Filter::Until),
-        _ => Err(Error::new(format!("--filter {text}: no such filter")).hint("label=KEY, label=KEY=VALUE, until=24h")),
-    };
-    given.iter().map(one).collect()
 }

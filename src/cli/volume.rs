@@ -1,6 +1,7 @@
 //! `volume create`, `ls`, `inspect`, `rm`, `prune`. Names, flags, columns and fields are docker's.
 
-use super::container::{agreed, each_name, flag, format, format_flag, look, value, word, words};
+use super::container::prune::{self, Chosen, agreed};
+use super::container::{each_name, flag, format, format_flag, look, value, word, words};
 use super::is_on;
 use super::template;
 use crate::container::times;
@@ -57,8 +58,7 @@ pub fn command() -> Command {
                     Command::new("prune")
                         .about("Remove the volumes without a name of their own that no container has")
                         .arg(flag("all", Some('a'), "Also those with a name"))
-                        .arg(many(value("filter", None, "KEY=VALUE", "Only those: label")))
-                        .arg(flag("force", Some('f'), "Do not ask")),
+                        .args(prune::flags(&["all"])),
                 )
         })
 }
@@ -74,7 +74,7 @@ pub fn run(matches: &ArgMatches, state: &State) -> Result<ExitCode> {
         Some(("ls", sub)) => list(sub, volumes),
         Some(("inspect", sub)) => inspect(sub, volumes),
         Some(("rm", sub)) => remove(sub, volumes),
-        Some(("prune", sub)) => prune(sub, volumes),
+        Some(("prune", sub)) => prune_unused(sub, volumes),
         _ => Err(Error::new("no subcommand")),
     }
 }
@@ -257,38 +257,35 @@ fn remove(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
     })
 }
 
-fn prune(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
-    let filters = filters(&words(matches, "filter"), &["label"])?;
-    let all = is_on(matches, "all");
+fn prune_unused(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
+    let chosen = Chosen::read(matches, &["all"])?;
+    let all = is_on(matches, "all") || chosen.all;
     let what =
-        if all { "All volumes that no container has" } else { "All volumes without a name that no container has" };
-    if !is_on(matches, "force") && !agreed(what, "volume prune")? {
+        if all { "all volumes that no container has" } else { "all volumes without a name that no container has" };
+    if !is_on(matches, "force") && !agreed(what) {
         return Ok(ExitCode::SUCCESS);
     }
     let (removed, freed) =
-        remove_unused(volumes, |volume| Ok((all || volume.anonymous) && passes(volumes, volume, &filters)?))?;
-    if !removed.is_empty() {
-        ui::print(&format!("Deleted Volumes:\n{removed}\n"));
-    }
-    ui::print(&format!("Total reclaimed space: {}\n", look::human_bytes(freed)));
+        remove_unused(volumes, |volume| (all || volume.anonymous) && chosen.has(&volume.labels, volume.created))?;
+    prune::say("Volumes", &removed);
+    prune::say_freed(freed);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Removes the volumes that no container has and that are `chosen`. Returns their names, a line each, and how many bytes
-/// were in them.
+/// Removes the volumes that no container has and that are `chosen`. Returns their names, and how many bytes were in them.
 ///
 /// # Errors
 /// As [`Volumes::remove`].
-pub fn remove_unused(volumes: Volumes<'_>, chosen: impl Fn(&Volume) -> Result<bool>) -> Result<(String, u64)> {
+pub fn remove_unused(volumes: Volumes<'_>, chosen: impl Fn(&Volume) -> bool) -> Result<(Vec<String>, u64)> {
     let locked = volumes.lock()?;
     volumes.sweep(&locked)?;
-    let (mut freed, mut removed) = (0, String::new());
+    let (mut removed, mut freed) = (Vec::new(), 0);
     for volume in volumes.all()? {
-        if chosen(&volume)? && volumes.users(&volume.name)?.is_empty() {
+        if chosen(&volume) && volumes.users(&volume.name)?.is_empty() {
             let size = size(volumes, &volume);
             volumes.remove(&locked, &volume.name)?;
             freed += size;
-            removed += &format!("{}\n", volume.name);
+            removed.push(volume.name);
         }
     }
     Ok((removed, freed))

@@ -1,7 +1,7 @@
 //! Times as people write them. Inside, a time is nanoseconds since 1970, UTC.
 
 use crate::error::{Error, Result};
-use jiff::{Timestamp, Unit};
+use jiff::Timestamp;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -19,29 +19,80 @@ pub fn rfc3339(nanos: i64) -> String {
     Timestamp::from_nanosecond(nanos.into()).map_or_else(|_| String::new(), |t| format!("{t:.9}"))
 }
 
-/// What `--since` and `--until` take: a time (RFC 3339), seconds since 1970, or how long ago (`10m`, `1h30m`).
+/// What `--since` and `--until` take, in docker's forms: a time (RFC 3339, or a part of it; without a zone it is of the
+/// local one), seconds since 1970 with or without a fraction, or how long ago in Go's units (`10m`, `1h30m`: there are no
+/// days among them).
 ///
 /// # Errors
 /// When it is none of these.
 pub fn parse(flag: &str, text: &str) -> Result<i64> {
-    let wrong = || {
+    let read = since_epoch(text).or_else(|| ago(text).map(|ago| now().saturating_sub(ago))).or_else(|| moment(text));
+    read.ok_or_else(|| {
         Error::new(format!("{flag} {text}: not a time"))
             .hint("2026-01-31T12:00:00Z, seconds since 1970, or how long ago: 10m, 1h30m")
+    })
+}
+
+/// `1700000000.000000005`. As a floating number it would lose its last digits.
+fn since_epoch(text: &str) -> Option<i64> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if seconds.is_empty() || !digits(seconds) || !digits(fraction) {
+        return None;
+    }
+    let nanos = format!("{:0<9}", &fraction[..fraction.len().min(9)]).parse::<i64>().ok()?;
+    seconds.parse::<i64>().ok()?.checked_mul(SECOND)?.checked_add(nanos)
+}
+
+/// `1h30m`, in nanoseconds. One that is negative (`-10m`) is yet to come.
+fn ago(text: &str) -> Option<i64> {
+    const UNITS: [(&str, f64); 7] =
+        [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
     };
-    if let Some(seconds) = text.parse::<f64>().ok().filter(|s| s.is_finite()) {
-        return Ok((seconds * SECOND as f64) as i64);
+    if rest.is_empty() {
+        return None;
     }
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return i64::try_from(time.as_nanosecond()).map_err(|_| wrong());
+    let mut nanos = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let (unit, size) = UNITS.iter().find(|(unit, _)| rest.starts_with(unit))?;
+        nanos += number * size;
+        rest = &rest[unit.len()..];
     }
-    // A date, or a time without its zone, is UTC.
-    if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
-        let zoned = time.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
-        return i64::try_from(zoned.timestamp().as_nanosecond()).map_err(|_| wrong());
+    (nanos < i64::MAX as f64).then_some((sign * nanos) as i64)
+}
+
+/// A time of the calendar, as a whole or only in its beginning: docker takes a date, hours, and minutes, too.
+fn moment(text: &str) -> Option<i64> {
+    let nanos = |time: Timestamp| i64::try_from(time.as_nanosecond()).ok();
+    // A day, or an hour with nothing after it, is not what RFC 3339 calls a time.
+    let whole = |clock: &str| match (clock.is_empty(), clock.len()) {
+        (true, _) => Some("T00:00:00".to_string()),
+        (_, 3) => Some(format!("{clock}:00:00")),
+        (_, 6) => Some(format!("{clock}:00")),
+        (_, 9..) => Some(clock.to_string()),
+        _ => None,
+    };
+    if !text.is_char_boundary(10) || text.len() < 10 {
+        return None;
     }
-    let ago = text.parse::<jiff::Span>().map_err(|_| wrong())?;
-    let nanos = ago.total(Unit::Nanosecond).map_err(|_| wrong())?;
-    Ok(now() - nanos.abs() as i64)
+    let (date, rest) = text.split_at(10);
+    let zone = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
+    let (clock, zone) = rest.split_at(zone);
+    if !clock.is_empty() && !clock.starts_with(['T', 't']) {
+        return None;
+    }
+    let local = format!("{date}{}", whole(clock)?);
+    if zone.is_empty() {
+        let time: jiff::civil::DateTime = local.parse().ok()?;
+        return nanos(time.to_zoned(jiff::tz::TimeZone::system()).ok()?.timestamp());
+    }
+    nanos(format!("{local}{zone}").parse().ok()?)
 }
 
 /// docker's: `Less than a second`, `5 seconds`, `About a minute`, `3 hours`, `2 weeks`.
@@ -73,10 +124,49 @@ mod tests {
         assert_eq!(parse("--since", "1700000000").unwrap(), second(1_700_000_000));
         assert_eq!(parse("--since", "2023-11-14T22:13:20Z").unwrap(), second(1_700_000_000));
         assert_eq!(parse("--since", "2023-11-14T23:13:20+01:00").unwrap(), second(1_700_000_000));
-        assert_eq!(parse("--since", "2023-11-14T22:13:20").unwrap(), second(1_700_000_000));
-        let ago = now() - parse("--since", "10m").unwrap();
-        assert!((second(599)..second(602)).contains(&ago), "{ago}");
-        assert!(parse("--since", "soon").is_err());
+        assert_eq!(parse("--since", "1700000000.000000005").unwrap(), second(1_700_000_000) + 5);
+        assert_eq!(parse("--since", "1700000000.25").unwrap(), second(1_700_000_000) + 250_000_000);
+        assert_eq!(parse("--since", "2023-11-14T22:13:20.000000005Z").unwrap(), second(1_700_000_000) + 5);
+        let midnight = second(1_699_920_000);
+        assert_eq!(parse("--since", "2023-11-14Z").unwrap(), midnight);
+        assert_eq!(parse("--since", "2023-11-14T22Z").unwrap(), midnight + second(22 * 3600));
+        assert_eq!(parse("--since", "2023-11-14T22:13+01:00").unwrap(), midnight + second(21 * 3600 + 13 * 60));
+        // Without a zone it is local, wherever the test runs.
+        let zone = jiff::tz::TimeZone::system();
+        let local = jiff::civil::date(2023, 11, 14).at(22, 13, 20, 0).to_zoned(zone).unwrap();
+        for (text, whole) in [("2023-11-14T22:13:20", 20), ("2023-11-14T22:13", 0)] {
+            let expected = second(local.timestamp().as_second() - 20 + whole);
+            assert_eq!(parse("--since", text).unwrap(), expected, "{text}");
+        }
+        for (text, seconds) in [("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("90s", 90), ("-10m", -600), ("0s", 0)] {
+            let ago = now() - parse("--since", text).unwrap();
+            assert!((second(seconds - 1)..second(seconds + 2)).contains(&ago), "{text}: {ago}");
+        }
+        for bad in [
+            "",
+            "-",
+            "soon",
+            "2d",
+            "1w",
+            "P1D",
+            "1 hour",
+            "10",
+            "inf",
+            "1e9",
+            "-5",
+            "1.2.3",
+            "2023-11-14 22:13:20",
+            "2023-13-14",
+            "2023-11-14T2",
+            "2023-11-14T22:13:20Q",
+            "1h30",
+            "+",
+            "99999999999999999999",
+            "9999999999h",
+            "日本語日本語",
+        ] {
+            assert_eq!(parse("--since", bad).is_err(), bad != "10", "{bad}");
+        }
         assert_eq!(rfc3339(second(1_700_000_000) + 5), "2023-11-14T22:13:20.000000005Z");
     }
 

@@ -1,4 +1,4 @@
-//! `stop`, `kill`, `pause`, `unpause`, `wait`, `rm`, `rename`, `container prune`.
+//! `stop`, `kill`, `pause`, `unpause`, `wait`, `rm`, `rename`.
 
 use super::{all_at_once, containers, each, find, flag, value, word, words};
 use crate::cli::is_on;

@@ -17,10 +17,11 @@ pub fn command() -> Command {
     Command::new("logs").about("What a container has printed").defer(|c| {
         c.arg(super::one_container())
             .arg(flag("follow", Some('f'), "Wait for more, until it ends"))
-            .arg(value("tail", Some('n'), "N", "Only the last N lines [default: all]"))
+            .arg(value("tail", Some('n'), "N", "Only the last N lines [default: all]").allow_negative_numbers(true))
             .arg(value("since", None, "TIME", "Only what came after: 2026-01-31T12:00:00Z, or 10m"))
             .arg(value("until", None, "TIME", "Only what came before"))
             .arg(flag("timestamps", Some('t'), "Each line with its time"))
+            .arg(flag("details", None, "Not here: a log has no attributes of its own").hide(true))
     })
 }
 
@@ -56,12 +57,12 @@ impl Shown {
 pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let container = find(store, word(matches, "containers").unwrap_or_default())?;
     let time = |flag: &str| word(matches, flag).map(|text| times::parse(&format!("--{flag}"), text)).transpose();
-    let tail = match word(matches, "tail") {
-        None | Some("all") => usize::MAX,
-        Some(n) => {
-            n.parse().map_err(|_| Error::new(format!("--tail {n}: not a number of lines")).hint("--tail 20, or all"))?
-        }
-    };
+    if is_on(matches, "details") {
+        return Err(Error::new("--details: there are none")
+            .why("docker shows the attributes that --log-opt labels and env put into a log, and --log-opt here knows neither")
+            .hint(format!("boxwright inspect --format '{{{{json .Config.Labels}}}}' {}", container.record.name)));
+    }
+    let tail = tail(word(matches, "tail").unwrap_or("all"))?;
     let shown = Shown {
         since: time("since")?.map(times::rfc3339),
         until: time("until")?.map(times::rfc3339),
@@ -90,6 +91,15 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         follow(&container, reader, &shown)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many lines at the end. docker's: a negative number is all.
+fn tail(text: &str) -> Result<usize> {
+    match text.parse::<i64>() {
+        _ if text == "all" => Ok(usize::MAX),
+        Ok(n) => Ok(usize::try_from(n).unwrap_or(usize::MAX)),
+        Err(_) => Err(Error::new(format!("--tail {text}: not a number of lines")).hint("--tail 20, or all")),
+    }
 }
 
 /// The last lines so far. The pieces of a line, and one at the very end that is not yet whole, are one line.

@@ -1,4 +1,4 @@
-//! `ps`, `inspect`, `top`, `container prune`: what there is, and what is true of it.
+//! `ps`, `inspect`, `top`: what there is, and what is true of it.
 
 use super::{containers, find, flag, format, format_flag, value, word, words};
 use crate::cli::is_on;
@@ -46,11 +46,6 @@ pub fn commands() -> Vec<Command> {
                 Arg::new("ps").value_name("PS OPTION").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true),
             )
         }),
-        Command::new("container").about("More about containers: prune").subcommand_required(true).defer(|c| {
-            c.disable_help_subcommand(true).subcommand(
-                Command::new("prune").about("Remove all that do not run").arg(flag("force", Some('f'), "Do not ask")),
-            )
-        }),
     ]
 }
 
@@ -59,7 +54,6 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "ps" => ps(matches, store),
         "inspect" => inspect(matches, store),
         "top" => top(matches, store),
-        "container" => prune(matches.subcommand_matches("prune").unwrap_or(matches), store),
         _ => return None,
     })
 }
@@ -113,7 +107,8 @@ fn command_line(container: &Container<'_>, whole: bool) -> String {
     format!("\"{}\"", if whole { text } else { ui::cut(&text, 20) })
 }
 
-fn row(container: &Container<'_>, whole: bool, size: bool) -> Value {
+/// All that `ps` has to say about one.
+pub fn row(container: &Container<'_>, whole: bool, size: bool) -> Value {
     let (record, now, history) = (&container.record, container.now(), container.history());
     let labels: Vec<String> = record.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     let mut row = json!({
@@ -521,34 +516,4 @@ fn processes(made: &Made) -> Vec<i32> {
         pids.extend(all.filter(|pid| own.is_some() && namespace(*pid) == own));
     }
     pids
-}
-
-fn prune(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
-    if !is_on(matches, "force") && !super::agreed("All containers that do not run", "container prune")? {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let (removed, freed) = remove_ended(store, |_| true)?;
-    removed.iter().for_each(|id| ui::print(&format!("{id}\n")));
-    ui::print(&format!("Total reclaimed space: {}\n", human_bytes(freed)));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Removes those that do not run and that are `chosen`. Returns their ids, and how many bytes they had written.
-///
-/// # Errors
-/// As [`Container::remove`].
-pub fn remove_ended(store: Store<'_>, chosen: impl Fn(&Container<'_>) -> bool) -> Result<(Vec<String>, u64)> {
-    let (mut removed, mut freed) = (Vec::new(), 0);
-    let ended = |container: &Container<'_>| matches!(container.now(), Now::Created | Now::Exited);
-    for container in settled(store)?.into_iter().filter(|c| ended(c) && chosen(c)) {
-        let size = written(&container.dir().join("upper"));
-        // Somebody may have removed or started it meanwhile.
-        let Ok(_locked) = container.lock() else { continue };
-        if ended(&container) && !container.history().between() {
-            container.remove(false)?;
-            freed += size;
-            removed.push(container.record.id.clone());
-        }
-    }
-    Ok((removed, freed))
 }

@@ -52,22 +52,29 @@ pub fn commands() -> Vec<Command> {
 
 pub fn life_flags(c: Command) -> Command {
     let many = |arg: Arg| arg.action(ArgAction::Append);
+    // A number below zero is for the flag's own check, and no other flag.
+    let signed = |arg: Arg| arg.allow_hyphen_values(true);
     c.next_help_heading("life")
         .arg(value("name", None, "NAME", "What it is called [default: a name made from its id]"))
         .arg(many(value("label", Some('l'), "KEY=VALUE", "Something to find it by")))
         .arg(value("restart", None, "POLICY", "no, on-failure[:N], always or unless-stopped"))
         .arg(value("stop-signal", None, "SIGNAL", "How `stop` asks it to end [default: TERM]"))
-        .arg(value("stop-timeout", None, "SECONDS", "How long `stop` then waits [default: 10]"))
+        .arg(signed(value("stop-timeout", None, "SECONDS", "How long `stop` then waits; -1: for ever [default: 10]")))
         .arg(many(value("log-opt", None, "KEY=VALUE", "max-size=10m and max-file=3: when its log is rotated")))
         .arg(value("cidfile", None, "FILE", "Write its id there"))
         .arg(value("detach-keys", None, "KEYS", "Leave it with these [default: ctrl-p,ctrl-q]"))
         .next_help_heading("health")
         .arg(value("health-cmd", None, "COMMAND", "Run this in it again and again: does it work?"))
-        .arg(value("health-interval", None, "TIME", "From one check to the next [default: 30s]"))
-        .arg(value("health-timeout", None, "TIME", "A check that takes longer has failed [default: 30s]"))
-        .arg(value("health-retries", None, "N", "It is unhealthy after N failures in a row [default: 3]"))
-        .arg(value("health-start-period", None, "TIME", "Until then a failure does not count [default: 0s]"))
-        .arg(value("health-start-interval", None, "TIME", "From one check to the next until then [default: 5s]"))
+        .arg(signed(value("health-interval", None, "TIME", "From one check to the next [default: 30s]")))
+        .arg(signed(value("health-timeout", None, "TIME", "A check that takes longer has failed [default: 30s]")))
+        .arg(signed(value("health-retries", None, "N", "It is unhealthy after N failures in a row [default: 3]")))
+        .arg(signed(value("health-start-period", None, "TIME", "Until then a failure does not count [default: 0s]")))
+        .arg(signed(value(
+            "health-start-interval",
+            None,
+            "TIME",
+            "From one check to the next until then [default: 5s]",
+        )))
         .arg(flag("no-healthcheck", None, "No checks, whatever the image says"))
 }
 
