@@ -4,7 +4,7 @@
 mod boot;
 mod info;
 
-use super::container::{agreed, flag, format_flag, look, value, words};
+use super::container::{agreed, flag, format_flag, inspect, look, value, words};
 use super::is_on;
 use super::template::{self, Format};
 use super::volume;
@@ -108,7 +108,7 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let containers = look::settled(store)?;
     let of_container = |c: &Container<'_>| {
         let runs = !matches!(c.now(), Now::Created | Now::Exited);
-        (look::written(&c.dir().join("upper")), runs)
+        (inspect::written(&c.dir().join("upper")), runs)
     };
     let sizes: Vec<(u64, bool)> = containers.iter().map(of_container).collect();
     let all_volumes = volumes.all()?;
@@ -165,7 +165,7 @@ fn container_row(container: &Container<'_>, size: u64) -> Value {
 
 /// The one image that there is: what of the host's files was copied for it, once it was used.
 fn images(state: &State, used: bool) -> Vec<(u64, bool)> {
-    let size = look::written(&state.lib.join("images"));
+    let size = inspect::written(&state.lib.join("images"));
     if size == 0 { vec![] } else { vec![(size, used)] }
 }
 

@@ -66,6 +66,9 @@ impl Format {
     }
 }
 
+const FORMS: &str =
+    "table, json, or text with {{.Field}}, {{json .Field}}, {{range .List}}…{{end}} in it, as docker has it";
+
 /// Reads a format.
 ///
 /// # Errors
@@ -78,7 +81,7 @@ pub fn parse(text: &str) -> Result<Format> {
             let table =
                 trimmed.strip_prefix("table").filter(|rest| rest.starts_with([' ', '\t']) || rest.starts_with("\\t"));
             let (headings, text) = table.map_or((false, text), |rest| (true, rest.trim_matches(' ')));
-            Ok(Format::Template(Template { nodes: syntax::parse(text)? }, headings))
+            Ok(Format::Template(Template { nodes: syntax::parse(text).map_err(|e| e.hint(FORMS))? }, headings))
         }
     }
 }

@@ -130,20 +130,28 @@ impl<'a> Store<'a> {
         Ok(all)
     }
 
-    /// By name, id, or the beginning of an id that only one has.
+    /// By name (docker's begin with a slash, and need not), id, or the beginning of an id that only one has.
     ///
     /// # Errors
     /// There is no such container, or more than one.
     pub fn find(self, word: &str) -> Result<Container<'a>> {
-        if let Some(found) = self.by_name(word) {
-            return Ok(found);
+        let none = || Error::new(format!("No such container: {word}")).hint("boxwright ps -a lists them");
+        self.look_up(word)?.ok_or_else(none)
+    }
+
+    /// The same, where there may be none.
+    ///
+    /// # Errors
+    /// There is more than one.
+    pub fn look_up(self, word: &str) -> Result<Option<Container<'a>>> {
+        if let Some(found) = self.by_name(word.strip_prefix('/').unwrap_or(word)) {
+            return Ok(Some(found));
         }
         let hex = !word.is_empty() && word.bytes().all(|b| b.is_ascii_hexdigit());
-        let alike: Vec<Container<'a>> =
+        let mut alike: Vec<Container<'a>> =
             if hex { self.all()?.into_iter().filter(|c| c.record.id.starts_with(word)).collect() } else { vec![] };
         match alike.len() {
-            0 => Err(Error::new(format!("no such container: {word}")).hint("boxwright ps -a lists them")),
-            1 => Ok(alike.into_iter().next().unwrap_or_else(|| unreachable!("there is one"))),
+            0 | 1 => Ok(alike.pop()),
             n => Err(Error::new(format!("{word} is the beginning of {n} ids")).hint("more of its digits, or its name")),
         }
     }
@@ -219,7 +227,7 @@ impl Container<'_> {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io(format!("open({})", file.display()), &e)),
         }
-        Err(Error::new(format!("no such container: {}", self.record.name)).why("somebody has just removed it"))
+        Err(Error::new(format!("No such container: {}", self.record.name)).why("somebody has just removed it"))
     }
 
     /// Writes down what it is.

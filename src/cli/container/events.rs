@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use clap::{ArgAction, ArgMatches, Command};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::ExitCode;

@@ -22,8 +22,7 @@ const MAPS: [&str; 10] = [
 ];
 
 /// Fields that docker's JSON leaves out when there is nothing to say. They are known all the same: `{{if .State.Health}}`.
-const LEFT_OUT: [&str; 8] =
-    ["Health", "Healthcheck", "StopSignal", "StopTimeout", "SizeRw", "SizeRootFs", "OnBuild", "From"];
+const LEFT_OUT: [&str; 7] = ["Health", "Healthcheck", "StopSignal", "StopTimeout", "SizeRw", "SizeRootFs", "OnBuild"];
 
 /// The key under which an object says its labels to `{{.Label "key"}}`. It is never shown.
 pub const LABELS: &str = ".Labels";
