@@ -1,6 +1,6 @@
 //! `inspect`: docker's document about a container, as far as there is such a thing here; or about a volume.
 
-use super::{flag, format, format_flag, look, value, word, words};
+use super::{containers, flag, format, format_flag, look, value, word, words};
 use crate::cli::template::{self, Format};
 use crate::cli::{is_on, volume};
 use crate::container::store::{Container, Store};
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::spec::{devices, units};
 use crate::ui;
 use crate::volume::{Volume, Volumes};
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -18,8 +18,7 @@ use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("inspect").about("Everything about containers or volumes, as JSON").defer(|c| {
-        let named = "A container's name, id, or the beginning of an id; or a volume's name";
-        c.arg(Arg::new("containers").value_name("NAME").num_args(1..).required(true).help(named))
+        c.arg(containers().value_name("NAME"))
             .arg(format_flag().short('f'))
             .arg(flag("size", Some('s'), "Also how large it is: SizeRw, SizeRootFs"))
             .arg(value("type", None, "KIND", "Only of this kind: container or volume"))
@@ -287,7 +286,7 @@ pub fn mounts(container: &Container<'_>) -> Vec<Value> {
             "Destination": mount.destination(),
             "Mode": mode,
             "RW": !has(&["ro", "rro"]),
-            "Propagation": propagation.map_or("", |p| p.as_str()),
+            "Propagation": propagation.filter(|_| name.is_none()).map_or("", |p| p.as_str()),
         });
         if let Some(name) = name {
             document["Name"] = json!(name);
