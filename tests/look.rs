@@ -248,6 +248,7 @@ fn inspect_has_dockers_types() {
             ("/Config/AttachStdin", true.into()),
             ("/Config/AttachStdout", true.into()),
             ("/Config/StdinOnce", true.into()),
+            ("/HostConfig/Binds", serde_json::json!(["named:/named:ro"])),
             ("/HostConfig/Ulimits/0", serde_json::json!({ "Name": "nofile", "Soft": 64, "Hard": -1 })),
             ("/HostConfig/Devices/0/PathInContainer", "/dev/nothing".into()),
             ("/HostConfig/Devices/0/CgroupPermissions", "r".into()),

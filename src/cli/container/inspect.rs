@@ -201,6 +201,11 @@ fn host_config(record: &Record) -> Value {
         Restart::Always => ("always", 0),
         Restart::UnlessStopped => ("unless-stopped", 0),
     };
+    // docker's: what was given no name is no bind.
+    let anonymous = |text: &str| {
+        let name = text.split(':').next().unwrap_or_default();
+        record.volumes.iter().any(|volume| volume.anonymous && volume.name == name)
+    };
     json!({
         "AutoRemove": record.rm,
         "NetworkMode": options.network.as_deref().unwrap_or("bridge"),
@@ -208,7 +213,7 @@ fn host_config(record: &Record) -> Value {
         "Init": options.init,
         "Privileged": options.privileged,
         "ReadonlyRootfs": options.read_only,
-        "Binds": options.volume,
+        "Binds": options.volume.iter().filter(|text| !anonymous(text)).collect::<Vec<_>>(),
         "Tmpfs": options.tmpfs.iter().map(|t| t.split_once(':').unwrap_or((t, ""))).collect::<BTreeMap<_, _>>(),
         "CapAdd": options.cap_add,
         "CapDrop": options.cap_drop,
