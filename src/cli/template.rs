@@ -56,13 +56,14 @@ impl Template {
 }
 
 impl Format {
-    /// Does it show this field? To be asked before one is looked up that is dear to know.
-    pub fn shows(&self, field: &str) -> bool {
-        match self {
-            Format::Table => false,
-            Format::Json => true,
-            Format::Template(template, _) => template.has(|names| names.first().is_none_or(|name| name == field)),
-        }
+    /// Is it a template that asks for this field? To be asked before one is looked up that is dear to know.
+    pub fn names(&self, field: &str) -> bool {
+        matches!(self, Format::Template(template, _) if template.has(|names| names.first().is_some_and(|n| n == field)))
+    }
+
+    /// Does it show all fields?
+    pub fn shows_all(&self) -> bool {
+        matches!(self, Format::Json) || matches!(self, Format::Template(template, _) if template.shows_all())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::inspect::{mounts, root_size, written};
 use super::{find, flag, format, format_flag, value, word, words};
 use crate::cli::is_on;
-use crate::cli::template;
+use crate::cli::template::{self, Format};
 use crate::container::health::{Health, Status};
 use crate::container::store::{Container, Store};
 use crate::container::{History, Now, times};
@@ -110,7 +110,7 @@ fn command_line(container: &Container<'_>, whole: bool) -> String {
     template::quote(&if whole { text } else { ui::cut(&text, 20) })
 }
 
-fn row(container: &Container<'_>, whole: bool, sized: bool) -> Value {
+fn row(container: &Container<'_>, whole: bool, size: String) -> Value {
     let (record, now, history) = (&container.record, container.now(), container.history());
     let labels: Vec<String> = record.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     let sources = sources(container).into_iter().map(|s| if whole { s } else { ui::cut(&s, 15) });
@@ -129,14 +129,21 @@ fn row(container: &Container<'_>, whole: bool, sized: bool) -> Value {
         "Mounts": sources.collect::<Vec<_>>().join(","),
         "LocalVolumes": record.volumes.len().to_string(),
         "Ports": "",
-        "Size": if sized { size(container) } else { String::new() },
+        "Size": size,
     })
 }
 
-/// How much it has written, and how large its root is with that.
-fn size(container: &Container<'_>) -> String {
-    let own = written(&container.dir().join("upper"));
-    format!("{} (virtual {})", human_bytes(own), human_bytes(root_size(container)))
+/// How much it has written, and how large its root is with that. As in docker's JSON, the root is counted only when the
+/// size is asked for: that takes a walk through all of it.
+fn sized(container: &Container<'_>, format: &Format, asked: bool) -> String {
+    let own = || human_bytes(written(&container.dir().join("upper")));
+    if asked || format.names("Size") {
+        format!("{} (virtual {})", own(), human_bytes(root_size(container)))
+    } else if format.shows_all() {
+        own()
+    } else {
+        String::new()
+    }
 }
 
 fn network<'a>(container: &'a Container<'_>) -> &'a str {
@@ -277,8 +284,7 @@ fn ps(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let sized = size || format.shows("Size");
-    let rows: Vec<Value> = chosen.map(|container| row(container, whole, sized)).collect();
+    let rows: Vec<Value> = chosen.map(|container| row(container, whole, sized(container, &format, size))).collect();
     let mut columns = vec![
         ("CONTAINER ID", "ID"),
         ("IMAGE", "Image"),

@@ -204,7 +204,13 @@ b               Up        y
 
 #[test]
 fn a_format_knows_what_it_shows() {
-    let shows = |text: &str| parse(text).unwrap().shows("Size");
-    assert_eq!(["{{.Size}}", "json", "{{json .}}", "table {{.ID}}\\t{{.Size}}"].map(shows), [true; 4]);
-    assert_eq!(["", "{{.ID}}", "{{json .ID}}"].map(shows), [false; 3]);
+    let names = |text: &str| parse(text).unwrap().names("Size");
+    assert_eq!(
+        ["{{.Size}}", "table {{.ID}}\\t{{.Size | upper}}", "{{if (eq $.Size \"0B\")}}{{end}}"].map(names),
+        [true; 3]
+    );
+    assert_eq!(["", "json", "{{.ID}} Size", "{{json .}}"].map(names), [false; 4]);
+    let all = |text: &str| parse(text).unwrap().shows_all();
+    assert_eq!(["json", "{{json .}}", "{{range .Names}}{{json $}}{{end}}"].map(all), [true; 3]);
+    assert_eq!(["", "{{json .ID}}"].map(all), [false; 2]);
 }
