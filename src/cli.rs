@@ -17,7 +17,9 @@ mod volume;
 use crate::error::{Error, Result, code};
 use crate::primitive::LIST;
 use crate::state::State;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,11 +28,11 @@ use std::process::ExitCode;
 /// # Errors
 /// Everything that can go wrong, once.
 pub fn main() -> Result<ExitCode> {
-    let matches = match command().try_get_matches() {
+    let matches = match parse(std::env::args_os().collect()) {
         Ok(matches) => matches,
         Err(e) => {
             let _ = e.print();
-            if e.kind() == clap::error::ErrorKind::InvalidSubcommand {
+            if e.kind() == ErrorKind::InvalidSubcommand {
                 eprintln!("\n'boxwright stages' lists the stages in their order.");
             }
             // docker's: a usage error is boxwright's own failure, and no exit code of the command's.
@@ -40,6 +42,56 @@ pub fn main() -> Result<ExitCode> {
     let root = matches.get_one::<PathBuf>("root").map(PathBuf::as_path);
     let Some((name, sub)) = matches.subcommand() else { return Err(Error::new("no subcommand")) };
     dispatch(name, sub, root)
+}
+
+/// Reads the command line with the habits of docker's (Go's) flags on top: a switch may say its value (`--rm=true`,
+/// `--tty=false`). clap has no such switches, but it says exactly which one it stumbled over.
+fn parse(mut args: Vec<OsString>) -> std::result::Result<ArgMatches, clap::Error> {
+    loop {
+        match command().try_get_matches_from(&args) {
+            Err(e) if take_value(&e, &mut args) => {}
+            Err(e) => return Err(explained(e)),
+            Ok(matches) => return Ok(matches),
+        }
+    }
+}
+
+/// The value goes; with one that means no, the switch does, too. False: it was another error.
+fn take_value(error: &clap::Error, args: &mut Vec<OsString>) -> bool {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (Some(switch), Some(value)) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue)) else {
+        return false;
+    };
+    let at = args.iter().position(|arg| *arg == *format!("{switch}={value}"));
+    // What Go's strconv.ParseBool takes.
+    let on = match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
+        _ => return false,
+    };
+    match at {
+        Some(at) if error.kind() == ErrorKind::TooManyValues && on => args[at] = switch.into(),
+        Some(at) if error.kind() == ErrorKind::TooManyValues => drop(args.remove(at)),
+        _ => return false,
+    }
+    true
+}
+
+/// For a flag that is not known, clap proposes to pass it as a value: here that would make it the image's name.
+fn explained(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument {
+        error.remove(ContextKind::Suggested);
+        if let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg)
+            && let Some(said) = crate::lab::chapter::missing_flag(arg.trim_start_matches('-'))
+        {
+            error.remove(ContextKind::SuggestedArg);
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![said.into()]));
+        }
+    }
+    error
 }
 
 fn dispatch(name: &str, sub: &ArgMatches, root: Option<&Path>) -> Result<ExitCode> {
@@ -70,6 +122,8 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
+        // docker's: of a flag that is given twice the last one counts.
+        .args_override_self(true)
         .max_term_width(100)
         .arg(
             Arg::new("root")

@@ -99,8 +99,8 @@ pub struct History {
     pub restarts: u32,
     /// How many of these came one soon after the other: the more, the longer the next one waits.
     pub hasty: u32,
-    /// The command that is about to start it again, having stopped it: as long as that lives, it is not over.
-    pub restarter: Option<Process>,
+    /// The commands that are about to start it again, having stopped it: as long as one lives, it is not over.
+    pub restarters: Vec<Process>,
     /// Somebody asked it to stop: no policy starts it again.
     pub stopped: bool,
     /// It was stopped because the machine shuts down (`system stop-all`): no policy starts it again before the next boot.
@@ -124,7 +124,7 @@ impl History {
 
     /// Is a `restart` between its two halves?
     pub fn between(&self) -> bool {
-        self.restarter.and_then(Process::open).is_some()
+        self.restarters.iter().any(|p| p.open().is_some())
     }
 }
 

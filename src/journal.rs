@@ -178,6 +178,11 @@ impl Journal {
     }
 }
 
+/// Has a container a journal, whoever holds it?
+pub fn is_there(state: &State, id: &str) -> bool {
+    directory(state).join(id).exists()
+}
+
 /// What a container has made, if the process that looks after it lives; then also that process's number.
 pub fn alive(state: &State, id: &str) -> Option<(Made, i32)> {
     let path = directory(state).join(id);
@@ -188,8 +193,9 @@ pub fn alive(state: &State, id: &str) -> Option<(Made, i32)> {
     if i32::from(lock.l_type) == libc::F_UNLCK {
         return None;
     }
-    let text = std::fs::read_to_string(&path).ok()?;
-    let made = text.lines().next().and_then(|line| serde_json::from_str(line).ok());
+    // Read while it is being written, it may be half the old and half the new text.
+    let journal = Journal { file, path };
+    let made = (0..10).find_map(|_| journal.made());
     // An empty one: its start has made nothing yet.
     Some((made.unwrap_or_else(|| Made { id: id.into(), ..Made::default() }), lock.l_pid))
 }
@@ -226,16 +232,22 @@ pub fn sweep_one(state: &State, id: &str) -> bool {
     if mark_alive(&file).is_err() || !child_is_gone(&file) {
         return false;
     }
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    // Whoever swept before us has removed it; a new one of that name is somebody else's.
+    if file.metadata().map_or(true, |m| m.nlink() == 0) {
+        return false;
+    }
+    // From here on the file's lock keeps others away. The record lock would make us its living owner for who only looks.
+    let _ = set_lock(&file, libc::F_UNLCK);
+    let journal = Journal { file, path };
     // An empty journal: its start had made nothing yet.
-    let made = text.lines().next().and_then(|line| serde_json::from_str::<Made>(line).ok());
+    let made = journal.made();
     if let Some(made) = made
         && let Err(e) = take_back(state, &made).or_else(|_| again(state, &made))
     {
         eprintln!("boxwright: {} is dead, but not all it left could be cleaned: {e}", made.id);
         return false;
     }
-    Journal { file, path }.remove();
+    journal.remove();
     true
 }
 
@@ -269,8 +281,11 @@ fn take(file: &File, path: &Path) -> Result<bool> {
 
 /// Takes the record lock: "the process that wrote this journal lives". Fails while another one has it.
 fn mark_alive(file: &File) -> nix::Result<()> {
-    let whole =
-        libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
+    set_lock(file, libc::F_WRLCK)
+}
+
+fn set_lock(file: &File, kind: i32) -> nix::Result<()> {
+    let whole = libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
     nix::fcntl::fcntl(file, FcntlArg::F_SETLK(&whole)).map(drop)
 }
 

@@ -1,6 +1,5 @@
 //! Where boxwright keeps things: `/run/boxwright` for what is true of this boot only, `/var/lib/boxwright` for what
-//! must survive it. An ordinary user's are below `$XDG_RUNTIME_DIR` and `$XDG_DATA_HOME`; `--root DIR` puts all of it
-//! under DIR.
+//! must survive it. An ordinary user's are both below `$XDG_DATA_HOME`; `--root DIR` puts all of it under DIR.
 
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -42,9 +41,10 @@ impl State {
                 Error::new("no place for state: HOME and XDG_DATA_HOME are not set").hint("set HOME, or use --root DIR")
             })?
             .join("boxwright");
-        // Without a session there is no $XDG_RUNTIME_DIR; a directory of our own in the data directory does as well,
-        // because everything in it is checked against the boot and the process that wrote it.
-        let run = var("XDG_RUNTIME_DIR").map_or_else(|| lib.join("run"), |d| d.join("boxwright"));
+        // Not $XDG_RUNTIME_DIR: cron and su do not set it, and it is removed at logout, while containers run on; so two
+        // commands could differ over which containers there are. That it survives a reboot does no harm, because
+        // everything in it is checked against the boot and the process that wrote it.
+        let run = lib.join("run");
         Ok(State { run, lib, moved: false })
     }
 

@@ -214,8 +214,11 @@ impl<'a> Volumes<'a> {
             return Ok(());
         }
         let _locked = self.lock()?;
-        for one in uses.iter().filter(|one| one.anonymous && self.get(&one.name).is_some()) {
-            if self.users(&one.name)?.iter().all(|user| user.record.id == container.record.id) {
+        for one in uses.iter().filter(|one| one.anonymous) {
+            if self.get(&one.name).is_none() {
+                // Somebody was killed in the middle of removing it.
+                crate::primitive::remove_directory(&self.home(&one.name))?;
+            } else if self.users(&one.name)?.iter().all(|user| user.record.id == container.record.id) {
                 self.discard(&one.name)?;
             }
         }

@@ -15,6 +15,7 @@ use super::template;
 use crate::container::store::{Container, Store};
 use crate::error::{Error, Result};
 use crate::state::State;
+use crate::sys::process;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::process::ExitCode;
 
@@ -115,6 +116,34 @@ pub(super) fn each_name(names: &[&str], work: impl Fn(&str) -> Result<()>) -> Re
                 eprint!("{}", crate::ui::error(&e.to_string()));
                 failed = true;
             }
+        }
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// As [`each`], for what may take its time: all at once, and told in the order in which they were named.
+fn all_at_once(store: Store<'_>, names: &[&str], work: impl Fn(Container<'_>) -> Result<()>) -> Result<ExitCode> {
+    if names.len() < 2 {
+        return each(store, names, work);
+    }
+    let mut at_work = Vec::new();
+    for name in names {
+        match process::fork()? {
+            Some(pid) => at_work.push((name, pid)),
+            None => {
+                let done = find(store, name).and_then(&work);
+                if let Err(e) = &done {
+                    eprint!("{}", crate::ui::error(&e.to_string()));
+                }
+                process::exit_now(i32::from(done.is_err()));
+            }
+        }
+    }
+    let mut failed = false;
+    for (name, pid) in at_work {
+        match process::wait(pid)? {
+            process::End::Code(0) => crate::ui::print(&format!("{name}\n")),
+            _ => failed = true,
         }
     }
     Ok(ExitCode::from(u8::from(failed)))

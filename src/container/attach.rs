@@ -4,8 +4,9 @@
 
 use crate::command::stdio::{duplicate, standard};
 use crate::error::{Error, Result, code};
+use crate::journal::Process;
 use crate::state::{State, make_private};
-use crate::sys::{signal, tty};
+use crate::sys::{process, signal, tty};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -135,10 +136,12 @@ pub fn forget(state: &State, id: &str) {
     let _ = std::fs::remove_file(directory(state).join(id));
 }
 
-/// A client that has arrived, if there is one.
-pub fn arrived(listener: BorrowedFd<'_>) -> Option<OwnedFd> {
-    let number = accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK).ok()?;
-    Some(crate::sys::fs::adopt(number))
+/// A client that has arrived.
+///
+/// # Errors
+/// EAGAIN when there is none; EMFILE, ENFILE.
+pub fn arrived(listener: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+    accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK).map(crate::sys::fs::adopt)
 }
 
 /// Connects with a container's monitor.
@@ -168,7 +171,7 @@ pub struct How {
     /// Bytes that end the attachment and not the container; none: nothing does.
     pub detach: Vec<u8>,
     /// The container's process 1, to which signals are passed on (docker's `--sig-proxy`).
-    pub proxy: Option<i32>,
+    pub proxy: Option<Process>,
 }
 
 /// How an attachment ended.
@@ -216,6 +219,8 @@ pub fn attend(socket: &OwnedFd, how: &How) -> Result<Ended> {
         [libc::SIGWINCH, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
     signal::block(&signals)?;
     let signalled = signal::fd(&signals)?;
+    // It may have ended long before we have shown its last words, and its number may be another's.
+    let proxy = how.proxy.and_then(Process::open);
     let [stdin, stdout, stderr] = standard();
     let typing = how.input && how.terminal && stdin.is_terminal();
     let _raw = match typing.then(|| tty::modes(stdin)).transpose()? {
@@ -247,9 +252,9 @@ pub fn attend(socket: &OwnedFd, how: &How) -> Result<Ended> {
         let is_ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
         if is_ready[1] {
             while let Some(arrived) = signal::next(signalled.as_fd()) {
-                match (arrived.signal, how.proxy) {
+                match (arrived.signal, &proxy) {
                     (libc::SIGWINCH, _) => tell_size(socket),
-                    (other, Some(pid)) => drop(signal::send(pid, other)),
+                    (other, Some(pidfd)) => drop(process::pidfd_kill(pidfd, other)),
                     (other, None) => return Err(Error::new("interrupted").exit(128 + other as u8)),
                 }
             }

@@ -8,10 +8,15 @@
 //! That is the format of the Kubernetes CRI, and podman's; unlike JSON it keeps every byte as it was. The file is
 //! rotated by size: `log` becomes `log.1`, and so on.
 
+mod reader;
+
+pub use reader::Reader;
+
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// `--log-opt`.
@@ -47,6 +52,8 @@ pub struct Writer {
     path: PathBuf,
     file: File,
     size: u64,
+    /// How much of it counts as an earlier file's, because there was no room for a new one.
+    before: u64,
     options: Options,
     /// Of each stream, the line that has no end yet.
     open: [Vec<u8>; 2],
@@ -60,8 +67,18 @@ impl Writer {
     pub fn open(dir: &Path, options: Options) -> Result<Writer> {
         let path = dir.join("log");
         let file = open(&path)?;
-        let size = file.metadata().map_or(0, |m| m.len());
-        Ok(Writer { path, file, size, options, open: [vec![], vec![]] })
+        let size = mend(&file);
+        Ok(Writer { path, file, size, before: 0, options, open: [vec![], vec![]] })
+    }
+
+    /// Where there is no room for a log: what is written is lost.
+    ///
+    /// # Errors
+    /// ENFILE.
+    pub fn nowhere() -> Result<Writer> {
+        let path = PathBuf::from("/dev/null");
+        let options = Options { max_size: None, max_file: 1 };
+        Ok(Writer { file: open(&path)?, path, size: 0, before: 0, options, open: [vec![], vec![]] })
     }
 
     /// Bytes that came on a stream.
@@ -118,10 +135,10 @@ impl Writer {
     /// Entries, as many into a file as have room there; one that is larger than a whole file has one of its own.
     fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let room = self.options.max_size.map_or(u64::MAX, |max| max.saturating_sub(self.size));
+            let room = self.options.max_size.map_or(u64::MAX, |max| (self.before + max).saturating_sub(self.size));
             let fits = if bytes.len() as u64 <= room { bytes.len() } else { whole_entries(&bytes[..room as usize]) };
             let now = match fits {
-                0 if self.size > 0 => {
+                0 if self.size > self.before => {
                     self.rotate()?;
                     continue;
                 }
@@ -129,7 +146,11 @@ impl Writer {
                 n => n,
             };
             let (first, rest) = bytes.split_at(now);
-            self.file.write_all(first).map_err(|e| Error::io(format!("write({})", self.path.display()), &e))?;
+            if let Err(e) = self.file.write_all(first) {
+                // Half an entry would be glued to the next one, once there is room again.
+                let _ = self.file.set_len(self.size);
+                return Err(Error::io(format!("write({})", self.path.display()), &e));
+            }
             self.size += now as u64;
             bytes = rest;
         }
@@ -137,18 +158,33 @@ impl Writer {
     }
 
     fn rotate(&mut self) -> Result<()> {
+        // The new one first: where there is no room for it, the old ones stay as they are, and this one grows on.
+        let new = self.path.with_extension("new");
+        let Ok(file) = open(&new) else {
+            self.before = self.size;
+            return Ok(());
+        };
         for n in (1..self.options.max_file).rev() {
             let older = rotated(&self.path, n);
             let newer = if n == 1 { self.path.clone() } else { rotated(&self.path, n - 1) };
             let _ = std::fs::rename(newer, older);
         }
-        if self.options.max_file <= 1 {
-            let _ = std::fs::remove_file(&self.path);
-        }
-        self.file = open(&self.path)?;
-        self.size = 0;
+        std::fs::rename(&new, &self.path).map_err(|e| Error::io(format!("rename({})", new.display()), &e))?;
+        (self.file, self.size, self.before) = (file, 0, 0);
         Ok(())
     }
+}
+
+/// How long it is; an entry at its end that was only half written (on a full disk, by a monitor that was killed) goes.
+fn mend(file: &File) -> u64 {
+    let size = file.metadata().map_or(0, |m| m.len());
+    let mut end = vec![0; (4 * LONGEST).min(size as usize)];
+    let from = size - end.len() as u64;
+    if end.is_empty() || file.read_exact_at(&mut end, from).is_err() || end.ends_with(b"\n") {
+        return size;
+    }
+    let whole = from + whole_entries(&end) as u64;
+    file.set_len(whole).map_or(size, |()| whole)
 }
 
 /// How many of these bytes are entries with their end.
@@ -157,7 +193,7 @@ fn whole_entries(bytes: &[u8]) -> usize {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let file = File::options().append(true).create(true).open(path);
+    let file = File::options().read(true).append(true).create(true).open(path);
     file.map_err(|e| Error::io(format!("open({}, O_APPEND)", path.display()), &e))
 }
 
@@ -193,25 +229,17 @@ pub fn parse(line: &[u8]) -> Option<Entry> {
     Some(Entry { time, stream, bytes })
 }
 
-/// All files of a container's log that there are, the oldest first.
-pub fn files(dir: &Path) -> Vec<PathBuf> {
-    let path = dir.join("log");
-    let mut found: Vec<PathBuf> = (1..).map(|n| rotated(&path, n)).take_while(|file| file.exists()).collect();
-    found.reverse();
-    if path.exists() {
-        found.push(path);
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
     fn entries(dir: &Path) -> Vec<Entry> {
-        let read = |file: &PathBuf| std::fs::read(file).unwrap();
-        let text = files(dir).iter().map(read).collect::<Vec<_>>().concat();
-        text.split(|b| *b == b'\n').filter_map(parse).collect()
+        let mut reader = Reader::new(dir, Options { max_size: None, max_file: 100 });
+        std::iter::from_fn(|| reader.next()).collect()
     }
 
     fn bytes_of(entries: &[Entry], stream: Stream) -> Vec<u8> {
@@ -231,6 +259,38 @@ mod tests {
         let all = entries(dir.path());
         assert_eq!(bytes_of(&all, Stream::Out), [b"one\ntwo\n\n", binary.as_slice()].concat());
         assert_eq!(bytes_of(&all, Stream::Err), b"\xff\x00bad\n");
+    }
+
+    #[test]
+    fn a_reader_follows_through_rotations() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { max_size: Some(100), max_file: 50 };
+        let mut log = Writer::open(dir.path(), options).unwrap();
+        let mut reader = Reader::new(dir.path(), options);
+        let (mut written, mut read) = (0, 0);
+        // The reader is a few files behind, and then none.
+        for round in [7, 1, 60, 2, 2, 30] {
+            for _ in 0..round {
+                log.write(Stream::Out, format!("{written}\n").as_bytes()).unwrap();
+                written += 1;
+            }
+            while let Some(entry) = reader.next() {
+                assert_eq!(entry.bytes, format!("{read}\n").as_bytes());
+                read += 1;
+            }
+            assert_eq!(read, written);
+        }
+    }
+
+    #[test]
+    fn half_an_entry_is_not_glued_to_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Writer::open(dir.path(), Options::default()).unwrap();
+        log.write(Stream::Out, b"one\n").unwrap();
+        log.file.write_all(b"2026-11-21T07:00:00Z stdout F tw").unwrap();
+        let mut log = Writer::open(dir.path(), Options::default()).unwrap();
+        log.write(Stream::Out, b"three\n").unwrap();
+        assert_eq!(bytes_of(&entries(dir.path()), Stream::Out), b"one\nthree\n");
     }
 
     #[test]

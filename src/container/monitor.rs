@@ -54,6 +54,12 @@ struct Baggage {
 /// It runs already; or what the start itself fails with, 126 and 127 included.
 pub fn launch(container: &Container<'_>, client: Option<OwnedFd>) -> Result<()> {
     let locked = container.lock()?;
+    // `update` and `rename` may have changed it since it was read.
+    let container = &container.fresh();
+    if matches!(container.now(), Now::Running { paused: true, .. }) {
+        return Err(Error::new(format!("container {} is paused", container.record.name))
+            .hint(format!("boxwright unpause {}", container.record.name)));
+    }
     if matches!(container.now(), Now::Running { .. } | Now::Restarting { .. }) {
         // docker's: starting what runs is no error.
         let taken = Error::new(format!("container {} is running", container.record.name));
@@ -238,7 +244,10 @@ pub fn main_if_monitor() {
 
 fn main(baggage: Baggage) -> Result<()> {
     let state = State { run: baggage.run.clone(), lib: baggage.lib.clone(), moved: baggage.moved };
-    let container = Store::new(&state).find(&baggage.id)?;
+    // Not by any word: another one may be named like this one's id.
+    let container = Store::new(&state)
+        .by_short(&baggage.id)
+        .ok_or_else(|| Error::new(format!("container {} is gone", baggage.id)))?;
     watch::until_the_end(&container, baggage)
 }
 

@@ -108,7 +108,8 @@ impl<'a> Store<'a> {
         self.by_short(id.to_str()?).filter(|c| c.record.name == name)
     }
 
-    fn by_short(self, id: &str) -> Option<Container<'a>> {
+    /// By the first twelve digits of its id, and nothing else.
+    pub fn by_short(self, id: &str) -> Option<Container<'a>> {
         let record: Record = read(&self.containers().join(id).join("container.json")).ok()??;
         (record.id.len() == 64).then_some(Container { store: self, record })
     }
@@ -130,6 +131,11 @@ impl<'a> Store<'a> {
         Ok(all)
     }
 
+    /// Is there none that [`Store::find`] could mean?
+    pub fn lacks(self, word: &str) -> bool {
+        matches!(self.look_up(word), Ok(None))
+    }
+
     /// By name (docker's begin with a slash, and need not), id, or the beginning of an id that only one has.
     ///
     /// # Errors
@@ -144,7 +150,10 @@ impl<'a> Store<'a> {
     /// # Errors
     /// There is more than one.
     pub fn look_up(self, word: &str) -> Result<Option<Container<'a>>> {
-        if let Some(found) = self.by_name(word.strip_prefix('/').unwrap_or(word)) {
+        // docker's order: a whole id, a name, the beginning of an id.
+        let whole = word.get(..12).and_then(|short| self.by_short(short)).filter(|c| c.record.id == word);
+        let named = || self.by_name(word.strip_prefix('/').unwrap_or(word));
+        if let Some(found) = whole.or_else(named) {
             return Ok(Some(found));
         }
         let hex = !word.is_empty() && word.bytes().all(|b| b.is_ascii_hexdigit());
@@ -282,7 +291,8 @@ impl Container<'_> {
         }
         let Some(_locked) = try_lock(&self.dir().join("lock")) else { return };
         journal::sweep_one(self.state(), self.record.short());
-        if self.is_watched() {
+        // What is still there could not be taken back: somebody has it, or a process does not end.
+        if journal::is_there(self.state(), self.record.short()) {
             return;
         }
         super::attach::forget(self.state(), self.record.short());

@@ -40,6 +40,24 @@ pub fn of(lab: &Lab, renderer: &Renderer) -> Result<String> {
     })
 }
 
+/// The rows of the table of docker's flags: their names, what is behind them in the kernel, and where boxwright has them.
+fn flags_of_docker() -> impl Iterator<Item = (Vec<&'static str>, &'static str, &'static str)> {
+    let table = find_file(embedded::CHAPTERS, "docker-flags.md").unwrap_or_default();
+    table.lines().filter(|line| line.starts_with("| `--")).filter_map(|line| {
+        let mut cells = line.trim_matches(['|', ' ']).split(" | ");
+        let names = cells.next()?.split(", ").map(|flag| flag.trim_matches(['`', '-'])).collect();
+        Some((names, cells.next()?, cells.next()?))
+    })
+}
+
+/// What the book says of a flag of `docker run` that boxwright has not.
+pub fn missing_flag(name: &str) -> Option<String> {
+    let (_, kernel, ours) = flags_of_docker().find(|(names, ..)| names.contains(&name))?;
+    let plain = |text: &str| text.replace('`', "");
+    Some(format!("docker run has --{name} ({}); boxwright: {}", plain(kernel), plain(ours)))
+        .filter(|_| !ours.starts_with("{{"))
+}
+
 /// What mdBook gives its preprocessors, with every chapter's content expanded.
 ///
 /// # Errors
@@ -270,19 +288,18 @@ mod tests {
     #[test]
     fn the_table_of_flags_is_true() {
         let table = find_file(embedded::CHAPTERS, "docker-flags.md").expect("the chapter");
-        let rows: Vec<(Vec<&str>, &str)> = table
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `--")?.split_once(" | "))
-            .map(|(cell, rest)| (cell.split(", ").map(|flag| flag.trim_matches(['`', '-'])).collect(), rest))
-            .collect();
-        for (names, rest) in &rows {
+        let rows: Vec<_> = flags_of_docker().collect();
+        for (names, _, ours) in &rows {
             for name in names.iter().filter(|name| flag(name).is_some()) {
-                assert!(rest.ends_with(&format!("{{{{#flag {name}}}}} |")), "we have --{name}: {rest}");
+                assert_eq!(*ours, format!("{{{{#flag {name}}}}}"), "we have --{name}");
+                assert_eq!(missing_flag(name), None);
             }
         }
+        let dns = "docker run has --dns (nothing: lines of /etc/resolv.conf); boxwright: not yet";
+        assert_eq!(missing_flag("dns").as_deref(), Some(dns));
         let not_dockers = ["image", "rootfs", "report", "report-file"];
         for name in crate::cli::flags::names().filter(|name| !not_dockers.contains(name)) {
-            assert!(rows.iter().any(|(names, _)| names.contains(&name)), "--{name} has no row");
+            assert!(rows.iter().any(|(names, ..)| names.contains(&name)), "--{name} has no row");
         }
         expand(table, None, &Renderer::Terminal(Style::plain())).expect("its directives");
     }

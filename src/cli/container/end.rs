@@ -1,6 +1,6 @@
 //! `stop`, `kill`, `pause`, `unpause`, `wait`, `rm`, `rename`, `container prune`.
 
-use super::{containers, each, find, flag, value, word, words};
+use super::{all_at_once, containers, each, find, flag, value, word, words};
 use crate::cli::is_on;
 use crate::container::attach::{self, Message};
 use crate::container::store::{Container, Store};
@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 pub fn commands() -> Vec<Command> {
     vec![
         Command::new("stop").about("Ask containers to end, and kill those that do not").defer(|c| {
-            c.arg(containers())
-                .arg(
-                    value("time", Some('t'), "SECONDS", "Wait so long before it is killed; -1: for ever [default: 10]")
-                        .allow_hyphen_values(true),
-                )
-                .arg(value("signal", Some('s'), "SIGNAL", "Ask with this one [default: its --stop-signal]"))
+            c.arg(containers()).arg(time_flag()).arg(value(
+                "signal",
+                Some('s'),
+                "SIGNAL",
+                "Ask with this one [default: its --stop-signal]",
+            ))
         }),
         Command::new("kill")
             .about("Send a signal to containers")
@@ -57,13 +57,25 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "wait" => wait(store, &names),
         "rm" => {
             let (force, volumes) = (is_on(matches, "force"), is_on(matches, "volumes"));
-            each(store, &names, |container| remove(&container, force, volumes))
+            // docker's, since 20.10: what is not there is gone, as was asked.
+            let (gone, there): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| force && store.lacks(name));
+            for e in gone.into_iter().filter_map(|name| find(store, name).err()) {
+                eprint!("{}", crate::ui::error(&e.to_string()));
+            }
+            each(store, &there, |container| remove(&container, force, volumes))
         }
         "rename" => find(store, names.first().copied().unwrap_or_default())
             .and_then(|container| container.rename(word(matches, "name").unwrap_or_default()))
             .map(|()| ExitCode::SUCCESS),
         _ => return None,
     })
+}
+
+/// `-t`, which docker calls --timeout by now.
+pub fn time_flag() -> Arg {
+    value("time", Some('t'), "SECONDS", "Wait so long before it is killed; -1: for ever [default: 10]")
+        .visible_alias("timeout")
+        .allow_hyphen_values(true)
 }
 
 /// A number of seconds; `-1` is for ever.
@@ -79,15 +91,7 @@ pub fn seconds(matches: &ArgMatches, name: &str) -> Result<Option<u64>> {
 fn stop_all(matches: &ArgMatches, store: Store<'_>, names: &[&str]) -> Result<ExitCode> {
     let time = seconds(matches, "time")?;
     let signal = word(matches, "signal").map(super::signal).transpose()?;
-    each(store, names, |container| stop_with(&container, time, signal))
-}
-
-/// Asks it to end, waits, and kills it. What does not run is stopped already.
-///
-/// # Errors
-/// When it cannot be killed.
-pub fn stop(container: &Container<'_>, time: Option<u64>) -> Result<()> {
-    stop_with(container, time, None)
+    all_at_once(store, names, |container| stop(&container, time, signal))
 }
 
 /// The same for all that run, at once, because the machine shuts down: after that they come back by their policies.
@@ -123,7 +127,11 @@ pub fn halt_all(store: Store<'_>) -> Result<usize> {
     Ok(failed)
 }
 
-fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
+/// Asks it to end, waits, and kills it. What does not run is stopped already.
+///
+/// # Errors
+/// When it cannot be killed.
+pub fn stop(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
     stays_ended(container)?;
     end(container, time, signal)
 }
@@ -132,7 +140,7 @@ fn stop_with(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) 
 fn end(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        match container.now() {
+        match whole(container) {
             Now::Running { made, paused, .. } => {
                 if paused {
                     crate::cgroup::freeze(&made.cgroups, false)?;
@@ -154,6 +162,19 @@ fn end(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Res
     }
 }
 
+/// What is true of it, once it is not just being set up: half of a container has nobody yet who could take a signal.
+fn whole(container: &Container<'_>) -> Now {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match container.now() {
+            Now::Running { made, .. } if !made.complete && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            now => return now,
+        }
+    }
+}
+
 /// This run of it.
 fn end_run(container: &Container<'_>, made: &Made, time: Option<u64>, signal: Option<i32>) -> Result<()> {
     if let Some(init) = made.init.and_then(crate::journal::Process::open) {
@@ -162,8 +183,7 @@ fn end_run(container: &Container<'_>, made: &Made, time: Option<u64>, signal: Op
         send(container, &init, signal)?;
         let patience = if time == u64::MAX { None } else { Some(Duration::from_secs(time)) };
         if !ended_within(&init, patience) {
-            send(container, &init, libc::SIGKILL)?;
-            ended_within(&init, None);
+            put_to_death(container, made, &init)?;
         }
     }
     until_settled(container, made)?;
@@ -184,6 +204,10 @@ fn send(container: &Container<'_>, init: impl AsFd, signal: i32) -> Result<()> {
 /// No policy shall start it again. On a full disk that cannot be written down, and must be possible all the same: so
 /// the monitor is told.
 fn stays_ended(container: &Container<'_>) -> Result<()> {
+    // docker's: what does not run is left as it is. (Its lock may be held, by a `cp` from a slow pipe.)
+    if container.now().is_over() && !container.history().between() {
+        return Ok(());
+    }
     let _locked = container.lock()?;
     if let Err(e) = container.note(|h| h.stopped = true)
         && !container.now().is_over()
@@ -197,7 +221,8 @@ fn stays_ended(container: &Container<'_>) -> Result<()> {
 
 /// A pidfd is readable once its process has ended.
 fn ended_within(pidfd: impl AsFd, patience: Option<Duration>) -> bool {
-    let deadline = patience.map(|p| Instant::now() + p);
+    // Longer than the clock can say is for ever.
+    let deadline = patience.and_then(|p| Instant::now().checked_add(p));
     loop {
         let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
         let timeout = match deadline {
@@ -237,7 +262,11 @@ fn until_settled(container: &Container<'_>, run: &Made) -> Result<()> {
 fn settled(container: &Container<'_>) -> Result<()> {
     container.settle();
     let deadline = Instant::now() + Duration::from_secs(10);
-    while container.record.rm && container.dir().exists() && container.now().is_over() && Instant::now() < deadline {
+    let is_going = || {
+        let over = container.record.rm && container.now().is_over() && !container.history().between();
+        over && container.dir().exists()
+    };
+    while is_going() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(2));
         container.settle();
     }
@@ -255,18 +284,36 @@ fn not_running(container: &Container<'_>) -> Error {
 }
 
 fn kill(container: &Container<'_>, signal: i32) -> Result<()> {
-    let Now::Running { made, .. } = container.now() else { return Err(not_running(container)) };
+    let made = match whole(container) {
+        Now::Running { made, .. } => made,
+        // docker's: there is nothing to send it to, but it does not come back.
+        Now::Restarting { .. } => return stop(container, None, None),
+        Now::Created | Now::Exited => return Err(not_running(container)),
+    };
     if signal == libc::SIGKILL {
         // docker's: whoever kills a container does not want it back.
         stays_ended(container)?;
     }
     let init = made.init.and_then(crate::journal::Process::open).ok_or_else(|| not_running(container))?;
-    send(container, &init, signal)?;
     if signal == libc::SIGKILL {
-        ended_within(&init, None);
-        return until_settled(container, &made);
+        return put_to_death(container, &made, &init);
     }
-    Ok(())
+    send(container, &init, signal)
+}
+
+/// SIGKILL, and waits for what it does. On v1 a frozen process dies only when it thaws.
+fn put_to_death(container: &Container<'_>, made: &Made, init: impl AsFd + Copy) -> Result<()> {
+    send(container, init, libc::SIGKILL)?;
+    if crate::cgroup::is_frozen(&made.cgroups) {
+        crate::cgroup::freeze(&made.cgroups, false)?;
+    }
+    if !ended_within(init, Some(Duration::from_secs(30))) {
+        return Err(Error::new(format!("container {} was killed, and does not end", container.record.name)).why(
+            "its process 1 ends after all others there: one is in a system call that cannot be interrupted (state D in ps), \
+             or a dead one (state Z) is not reaped by its parent, who is outside of the container",
+        ));
+    }
+    until_settled(container, made)
 }
 
 fn pause(container: &Container<'_>, freeze: bool) -> Result<()> {
@@ -356,9 +403,10 @@ fn remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
 
 fn end_and_remove(container: &Container<'_>, force: bool, volumes: bool) -> Result<()> {
     let record = &container.record;
-    // Between its end and our lock somebody may start it again.
-    for _ in 0..10 {
-        match container.now() {
+    // Between its end and our lock somebody may start it again; and a `restart` is about to.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match whole(container) {
             Now::Created | Now::Exited => {}
             now if !force => {
                 return Err(Error::new(format!("container {} is {}", record.name, now.word()))
@@ -366,18 +414,23 @@ fn end_and_remove(container: &Container<'_>, force: bool, volumes: bool) -> Resu
             }
             Now::Running { made, .. } => {
                 stays_ended(container)?;
-                if let Some(init) = made.init.and_then(crate::journal::Process::open) {
-                    send(container, &init, libc::SIGKILL)?;
-                    ended_within(&init, None);
+                match made.init.and_then(crate::journal::Process::open) {
+                    Some(init) => put_to_death(container, &made, &init)?,
+                    None => until_settled(container, &made)?,
                 }
-                until_settled(container, &made)?;
             }
-            Now::Restarting { .. } => stop_with(container, Some(0), None)?,
+            Now::Restarting { .. } => stop(container, Some(0), None)?,
         }
-        let _locked = container.lock()?;
-        if container.now().is_over() {
+        let locked = container.lock()?;
+        let between = container.history().between();
+        if container.now().is_over() && !between {
             return container.remove(volumes);
         }
+        drop(locked);
+        if !force && between || Instant::now() > deadline {
+            return Err(Error::new(format!("container {} is being restarted", record.name))
+                .hint(format!("boxwright rm -f {}, when it runs", record.name)));
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
-    Err(Error::new(format!("container {} was started again meanwhile", record.name)))
 }

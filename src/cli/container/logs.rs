@@ -2,16 +2,14 @@
 
 use super::{find, flag, value, word};
 use crate::cli::is_on;
-use crate::container::log::{self, Entry, Stream};
+use crate::container::log::{Entry, Reader, Stream};
 use crate::container::store::{Container, Store};
 use crate::container::times;
 use crate::error::{Error, Result};
 use clap::{ArgMatches, Command};
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -70,7 +68,7 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         times: is_on(matches, "timestamps"),
         begun: Default::default(),
     };
-    let mut reader = Reader::new(&container.dir());
+    let mut reader = Reader::new(&container.dir(), container.record.log);
     let mut last = Tail { most: tail, entries: VecDeque::new(), lines: 0 };
     while let Some(entry) = reader.next() {
         if !shown.has(&entry) {
@@ -131,69 +129,5 @@ fn follow(container: &Container<'_>, mut reader: Reader, shown: &Shown) -> Resul
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Reads a log through its rotations: an open file stays the same when it is renamed.
-struct Reader {
-    dir: std::path::PathBuf,
-    rest: VecDeque<std::path::PathBuf>,
-    open: Option<BufReader<File>>,
-    line: Vec<u8>,
-}
-
-impl Reader {
-    fn new(dir: &Path) -> Reader {
-        Reader { dir: dir.into(), rest: log::files(dir).into(), open: None, line: vec![] }
-    }
-
-    fn next(&mut self) -> Option<Entry> {
-        loop {
-            if self.open.is_none() {
-                self.open = self.rest.pop_front().and_then(|file| File::open(file).ok()).map(BufReader::new);
-            }
-            let Some(open) = &mut self.open else {
-                // A log that was not there yet.
-                let file = self.dir.join("log");
-                if self.rest.is_empty() && file.exists() {
-                    self.rest.push_back(file);
-                    continue;
-                }
-                return None;
-            };
-            let n = open.read_until(b'\n', &mut self.line).unwrap_or(0);
-            if self.line.last() == Some(&b'\n') {
-                self.line.pop();
-                let entry = log::parse(&self.line);
-                self.line.clear();
-                if entry.is_some() {
-                    return entry;
-                }
-                continue;
-            }
-            if n == 0 && !self.go_on() {
-                return None;
-            }
-        }
-    }
-
-    /// At the end of a file: is there a newer one?
-    fn go_on(&mut self) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        if !self.rest.is_empty() {
-            self.open = None;
-            return true;
-        }
-        let this = self.open.as_ref().and_then(|o| o.get_ref().metadata().ok()).map(|m| m.ino());
-        let files = log::files(&self.dir);
-        let number = |file: &std::path::PathBuf| std::fs::metadata(file).ok().map(|m| m.ino());
-        if files.last().and_then(number) == this {
-            return false;
-        }
-        // Ours was rotated; those after it are newer. If it is gone already, all that there are.
-        let newer = files.iter().position(|file| number(file) == this).map_or(0, |at| at + 1);
-        self.rest = files[newer..].to_vec().into();
-        self.open = None;
-        !self.rest.is_empty()
     }
 }

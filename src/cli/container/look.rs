@@ -365,7 +365,7 @@ pub fn remove_ended(store: Store<'_>, chosen: impl Fn(&Container<'_>) -> bool) -
         let size = written(&container.dir().join("upper"));
         // Somebody may have removed or started it meanwhile.
         let Ok(_locked) = container.lock() else { continue };
-        if ended(&container) {
+        if ended(&container) && !container.history().between() {
             container.remove(false)?;
             freed += size;
             removed.push(container.record.id.clone());

@@ -1,6 +1,6 @@
 //! `create`, `start`, `restart`, `attach`, and what `full-run` does when its container is kept.
 
-use super::{containers, each, find, flag, one_container, value, word, words};
+use super::{all_at_once, containers, each, find, flag, one_container, value, word, words};
 use crate::cli::is_on;
 use crate::cli::{flags, stage};
 use crate::container::attach::{self, Ended, How};
@@ -34,11 +34,11 @@ pub fn commands() -> Vec<Command> {
                 .arg(value("detach-keys", None, "KEYS", "Leave it with these [default: ctrl-p,ctrl-q]"))
         }),
         Command::new("restart").about("Stop containers, and start them again").defer(|c| {
-            c.arg(containers()).arg(value(
-                "time",
-                Some('t'),
-                "SECONDS",
-                "Wait so long before it is killed [default: 10]",
+            c.arg(containers()).arg(super::end::time_flag()).arg(value(
+                "signal",
+                Some('s'),
+                "SIGNAL",
+                "Ask with this one [default: its --stop-signal]",
             ))
         }),
         Command::new("attach").about("Connect this terminal with a running container").defer(|c| {
@@ -76,8 +76,10 @@ pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Re
         "create" => create_only(matches, store),
         "start" => start(matches, store),
         "restart" => {
-            let time = super::end::seconds(matches, "time");
-            time.and_then(|time| each(store, &words(matches, "containers"), |container| restart_one(&container, time)))
+            let signal = word(matches, "signal").map(super::signal).transpose();
+            super::end::seconds(matches, "time").and_then(|time| Ok((time, signal?))).and_then(|(time, signal)| {
+                all_at_once(store, &words(matches, "containers"), |container| restart_one(&container, time, signal))
+            })
         }
         "attach" => attach_to(matches, store),
         _ => return None,
@@ -148,14 +150,18 @@ fn create<'a>(matches: &ArgMatches, record: Record, store: Store<'a>) -> Result<
     let cidfile = cidfile.transpose()?;
     let id = record.id.clone();
     let made = create_with_volumes(record, store);
-    if let Some((mut open, file)) = cidfile {
+    let Some((mut open, file)) = cidfile else { return made };
+    let written = made.and_then(|container| {
         use std::io::Write;
-        match &made {
-            Ok(_) => open.write_all(id.as_bytes()).map_err(|e| Error::io(format!("write({file})"), &e))?,
-            Err(_) => drop(std::fs::remove_file(file)),
+        match open.write_all(id.as_bytes()) {
+            Ok(()) => Ok(container),
+            Err(e) => {
+                let _ = container.lock().and_then(|_locked| container.remove(true));
+                Err(Error::io(format!("write({file})"), &e))
+            }
         }
-    }
-    made
+    });
+    written.inspect_err(|_| drop(std::fs::remove_file(&file)))
 }
 
 fn create_with_volumes<'a>(record: Record, store: Store<'a>) -> Result<Container<'a>> {
@@ -386,15 +392,15 @@ fn attended(container: &Container<'_>, how: How) -> Result<ExitCode> {
     let (ours, theirs) = attach::pair()?;
     events::note(container, "attach", &[]);
     started(container, Some(theirs))?;
-    attend(container, &ours, how)
+    attend(container, &ours, how, true)
 }
 
-fn attend(container: &Container<'_>, socket: &std::os::fd::OwnedFd, how: How) -> Result<ExitCode> {
-    let pid = match container.now() {
-        crate::container::Now::Running { made, .. } => made.init.map(|i| i.pid),
+fn attend(container: &Container<'_>, socket: &std::os::fd::OwnedFd, how: How, proxy: bool) -> Result<ExitCode> {
+    let init = match container.now() {
+        crate::container::Now::Running { made, .. } => made.init,
         _ => None,
     };
-    let how = How { proxy: if how.terminal { None } else { pid }, ..how };
+    let how = How { proxy: init.filter(|_| proxy && !how.terminal), ..how };
     match attach::attend(socket, &how)? {
         Ended::Container(code) => Ok(ExitCode::from(code as u8)),
         Ended::Detached => {
@@ -423,22 +429,26 @@ fn start(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     }
     let socket = attach::to(container.state(), container.record.short())?;
     events::note(&container, "attach", &[]);
-    attend(&container, &socket, how)
+    attend(&container, &socket, how, true)
 }
 
 /// Between its two halves the container is marked, with this process: so one of `--rm` stays, and who follows its log
 /// waits for the second half.
-fn restart_one(container: &Container<'_>, time: Option<u64>) -> Result<()> {
-    let mark = |restarter| {
+fn restart_one(container: &Container<'_>, time: Option<u64>, signal: Option<i32>) -> Result<()> {
+    let me = Process::of(std::process::id() as i32);
+    let note = |marks: bool| {
         let _locked = container.lock()?;
-        container.note(|h| h.restarter = restarter)
+        container.note(|h| {
+            h.restarters.retain(|other| Some(*other) != me && other.open().is_some());
+            h.restarters.extend(me.filter(|_| marks));
+        })
     };
-    mark(Process::of(std::process::id() as i32))?;
-    let done = super::end::stop(container, time).and_then(|()| monitor::launch(container, None));
+    note(true)?;
+    let done = super::end::stop(container, time, signal).and_then(|()| monitor::launch(container, None));
     if done.is_ok() {
         events::note(container, "restart", &[]);
     }
-    let _ = mark(None);
+    let _ = note(false);
     container.settle();
     done
 }
@@ -461,5 +471,5 @@ fn attach_to(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let socket = attach::to(container.state(), container.record.short())?;
     events::note(&container, "attach", &[]);
     let proxy = !matches!(word(matches, "sig-proxy"), Some("false" | "0"));
-    if proxy { attend(&container, &socket, how) } else { attach::attend(&socket, &how).map(|_| ExitCode::SUCCESS) }
+    attend(&container, &socket, how, proxy)
 }

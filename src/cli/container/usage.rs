@@ -203,8 +203,9 @@ fn update(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     if restart.is_none() && LIMITS.iter().all(|(name, _, _)| word(matches, name).is_none()) {
         return Err(Error::new("nothing to change").hint("boxwright update --memory 256m CONTAINER"));
     }
-    each(store, &words(matches, "containers"), |mut container| {
+    each(store, &words(matches, "containers"), |container| {
         let _locked = container.lock()?;
+        let mut container = container.fresh();
         if let Some(restart) = restart {
             if container.record.rm {
                 return Err(Error::new("a container of --rm has no restart policy"));

@@ -73,7 +73,7 @@ pub fn main_if_probe() {
 fn main(state: &State, id: &str) -> Result<i32> {
     // Nobody's terminal is behind this, and a signal that the monitor's caller ignored must be heard.
     signal::reset(true)?;
-    let container = Store::new(state).find(id)?;
+    let container = Store::new(state).by_short(id).ok_or_else(|| Error::new(format!("container {id} is gone")))?;
     let Some(check) = container.record.health.clone() else { return Ok(0) };
     let started = container.history().started;
     let mut health = Health::of(&container);

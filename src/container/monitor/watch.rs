@@ -29,6 +29,8 @@ struct Client {
     typed: Vec<u8>,
     /// Does it want to hear of the end only?
     quiet: bool,
+    /// Was it there from the beginning? Only then the end of what it types is the end of the container's input.
+    first: bool,
     gone: bool,
 }
 
@@ -45,6 +47,8 @@ struct Watch<'a> {
     checks: Option<Checks<'a>>,
     ended: Option<End>,
     stop: bool,
+    /// There are too many clients for our descriptors: until one goes, whoever knocks has to wait.
+    deaf: bool,
 }
 
 /// Watches a container until it has ended, and no policy starts it again.
@@ -62,12 +66,18 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
         terminal: baggage.terminal,
         stdin: baggage.stdin.map(|fd| quick(inherited(fd))),
         listener: inherited(baggage.listener),
-        clients: baggage.client.into_iter().map(|fd| Client::new(quick(inherited(fd)))).collect(),
-        log: Writer::open(&container.dir(), container.record.log)?,
+        clients: baggage
+            .client
+            .into_iter()
+            .map(|fd| Client { first: true, ..Client::new(quick(inherited(fd))) })
+            .collect(),
+        // The container runs already; that its log has no room must not end it.
+        log: Writer::open(&container.dir(), container.record.log).or_else(|_| Writer::nowhere())?,
         buffer: vec![0; PIECE],
         checks: Checks::of(container)?,
         ended: None,
         stop: false,
+        deaf: false,
     };
     let end = watch.attend()?;
     // Whoever is looking at a container that has ended has nothing more to say.
@@ -94,6 +104,7 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     drop(locked);
     if again && undone.is_ok() {
         let _ = journal.save(&Made { id: baggage.id.clone(), kept: true, ..Made::default() });
+        watch.welcome();
         watch.tell_all(&Message::End(code));
         if watch.pause(container, begun.elapsed()) {
             // Whoever stops it has this lock while they say so: either we see it, or they see it running.
@@ -101,6 +112,7 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
             if !container.history().rests() {
                 let _ = container.note(|h| (h.restarts, h.hasty) = (h.restarts + 1, h.hasty + 1));
                 attach::forget(container.state(), &baggage.id);
+                watch.leave_behind();
                 return go(&container.fresh(), None, None, Some(journal));
             }
         }
@@ -112,6 +124,8 @@ pub fn until_the_end(container: &Container<'_>, baggage: Baggage) -> Result<()> 
     if container.record.rm {
         container.remove_at_end();
     }
+    // Who came while all that was done; nobody else can find the socket any more.
+    watch.welcome();
     watch.tell_all(&Message::End(code));
     watch.farewell();
     undone
@@ -125,7 +139,7 @@ fn quick(fd: OwnedFd) -> OwnedFd {
 
 impl Client {
     fn new(socket: OwnedFd) -> Client {
-        Client { socket, waiting: VecDeque::new(), typed: vec![], quiet: false, gone: false }
+        Client { socket, waiting: VecDeque::new(), typed: vec![], quiet: false, first: false, gone: false }
     }
 
     fn say(&mut self, message: Message) {
@@ -177,7 +191,7 @@ impl Watch<'_> {
             (0..self.outputs.len()).filter(|at| self.outputs[*at].is_some() && !held_back).collect();
         let clients: Vec<usize> =
             (0..self.clients.len()).filter(|at| !self.clients[*at].interest().is_empty()).collect();
-        let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+        let mut fds = vec![PollFd::new(self.listener.as_fd(), self.knocks())];
         let runs = !over;
         if runs {
             fds.push(PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN));
@@ -228,14 +242,31 @@ impl Watch<'_> {
             self.client(at);
         }
         self.type_in();
-        self.clients.retain(|c| !c.gone);
+        self.part();
         Ok(quiet)
     }
 
     fn welcome(&mut self) {
-        while let Some(socket) = attach::arrived(self.listener.as_fd()) {
-            self.clients.push(Client::new(socket));
-        }
+        self.deaf = loop {
+            match attach::arrived(self.listener.as_fd()) {
+                Ok(socket) => self.clients.push(Client::new(socket)),
+                Err(Errno::EAGAIN) => break false,
+                Err(Errno::EINTR | Errno::ECONNABORTED) => {}
+                Err(_) => break true,
+            }
+        };
+    }
+
+    /// What the listener is asked for.
+    fn knocks(&self) -> PollFlags {
+        if self.deaf { PollFlags::empty() } else { PollFlags::POLLIN }
+    }
+
+    /// From those who have gone.
+    fn part(&mut self) {
+        let before = self.clients.len();
+        self.clients.retain(|c| !c.gone);
+        self.deaf &= self.clients.len() == before;
     }
 
     fn tell_all(&mut self, message: &Message) {
@@ -273,7 +304,7 @@ impl Watch<'_> {
             Ok(Some(Message::In(bytes))) => client.typed = bytes,
             Ok(Some(Message::InEnd)) => {
                 // A terminal is told by its own end-of-file character; a pipe by being closed.
-                if !self.terminal {
+                if !self.terminal && client.first {
                     self.stdin = None;
                 }
             }
@@ -323,7 +354,7 @@ impl Watch<'_> {
     /// from the beginning again when it ran for ten seconds. False when somebody wants it to stop.
     fn pause(&mut self, container: &Container<'_>, ran: Duration) -> bool {
         if ran >= Duration::from_secs(10) {
-            let _ = container.note(|h| h.hasty = 0);
+            let _ = container.lock().and_then(|_locked| container.note(|h| h.hasty = 0));
         }
         let pause = Duration::from_millis(100 << container.history().hasty.min(10)).min(Duration::from_secs(60));
         let until = Instant::now() + pause;
@@ -334,7 +365,7 @@ impl Watch<'_> {
                 return !container.history().rests();
             }
             self.clients.iter_mut().for_each(|client| client.typed.clear());
-            let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+            let mut fds = vec![PollFd::new(self.listener.as_fd(), self.knocks())];
             fds.extend(self.clients.iter().map(|c| PollFd::new(c.socket.as_fd(), c.interest())));
             let timeout = u16::try_from(left.as_millis() + 1).unwrap_or(u16::MAX);
             let _ = poll(&mut fds, PollTimeout::from(timeout));
@@ -346,9 +377,25 @@ impl Watch<'_> {
             if ready[0] {
                 self.welcome();
             }
-            self.clients.retain(|c| !c.gone);
+            self.part();
         }
         false
+    }
+
+    /// Those who read slowly have yet to hear the end of this run; the next one does not wait for them. A process of their
+    /// own stays with them.
+    fn leave_behind(&mut self) {
+        self.welcome();
+        self.clients.retain(|c| !c.gone && !c.waiting.is_empty());
+        if self.clients.is_empty() {
+            return;
+        }
+        let (sockets, waiting): (Vec<_>, Vec<_>) = self.clients.drain(..).map(|c| (c.socket, c.waiting)).unzip();
+        let _ = crate::sys::background::run(c"boxwright-end", sockets, |sockets| {
+            let clients = sockets.into_iter().zip(waiting);
+            self.clients = clients.map(|(socket, waiting)| Client { waiting, ..Client::new(socket) }).collect();
+            self.farewell();
+        });
     }
 
     /// All is over and written down. Stays until everybody has heard it who is still there.
