@@ -46,6 +46,9 @@ pub struct Record {
     /// Remove it when it ends.
     #[serde(default)]
     pub rm: bool,
+    /// `-d`: nobody was attached to it when it was made.
+    #[serde(default)]
+    pub detached: bool,
     /// The volumes that it has.
     #[serde(default)]
     pub volumes: Vec<crate::volume::Use>,

@@ -3,7 +3,7 @@
 //! resolver). Primitives read this and nothing else.
 
 pub mod build;
-mod devices;
+pub mod devices;
 pub mod env;
 mod limits;
 mod security;

@@ -198,7 +198,7 @@ fn what_nobody_reads_keeps_nobody_awake() {
 #[test]
 fn what_cannot_be_attached_to() {
     let life = Life::of(common::World::new());
-    life.refused(&["attach", "nobody"], 125, &["no such container"]);
+    life.refused(&["attach", "nobody"], 125, &["No such container"]);
     life.run(["create", "--name", "a", "host", "true"]).exits(0);
     life.refused(&["attach", "a"], 125, &["does not run", "boxwright start -a a"]);
     life.refused(&["attach", "--detach-keys", "ctrl-", "a"], 125, &["does not run"]);

@@ -255,7 +255,7 @@ fn what_cannot_be_copied_is_named() {
         sh(&world, "echo x > file; mkdir dir");
         let inside = format!("{NAME}:/tmp");
         for (args, name) in [
-            (&["file", "nobody:/tmp"][..], "no such container: nobody"),
+            (&["file", "nobody:/tmp"][..], "No such container: nobody"),
             (&["file", "file"], "neither"),
             (&["a:/x", "b:/y"], "both"),
             (&["missing", &inside], "missing"),

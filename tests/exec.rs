@@ -262,7 +262,7 @@ fn codes_are_the_commands_or_dockers() {
         // What comes behind the command's name is its own.
         assert_eq!(exec(&world, &["c", "echo", "-i", "--user", "x"]).exits(0).stdout, "-i --user x\n");
         let unknown = exec(&world, &["nobody", "true"]).exits(125);
-        assert!(unknown.stderr.contains("no such container: nobody"), "{unknown}");
+        assert!(unknown.stderr.contains("No such container: nobody"), "{unknown}");
         done(world);
     }
 }

@@ -351,7 +351,7 @@ fn a_monitor_that_is_killed_takes_its_promises_along() {
         assert!(life.names(&["-a"]).is_empty());
         life.sleeper("gone", &["--rm"]);
         kill_monitor(&life, "gone");
-        life.refused(&["inspect", "gone"], 1, &["no such container"]);
+        life.refused(&["inspect", "gone"], 1, &["No such object"]);
         life.sleeper("again", &["--restart", "always"]);
         kill_monitor(&life, "again");
         assert_eq!(life.names(&["-f", "status=exited"]), ["again"]);

@@ -269,7 +269,9 @@ fn without_a_check_there_is_nothing_to_say() {
         start(world, &["--no-healthcheck"], SLEEP).exits(0);
         assert!(!status(world).contains("health"), "{}", status(world));
         assert_eq!(world.run(["ps", "-q", "--filter", "health=none"]).exits(0).stdout.lines().count(), 1);
-        world.run(["inspect", "c", "--format", "{{.State.Health}}"]).exits(125);
+        let template = "{{.State.Health}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}";
+        assert_eq!(world.run(["inspect", "c", "--format", template]).exits(0).stdout, "<no value> none\n");
+        world.run(["inspect", "c", "--format", "{{.State.Health.Status}}"]).exits(125);
     });
 }
 

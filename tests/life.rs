@@ -131,7 +131,7 @@ fn stop_asks_and_then_kills() {
         life.run(["full-run", "-d", "--network", "none", "--name", "init", "--init", "host", "sleep", "100"]).exits(0);
         life.run(["stop", "init"]).exits(0);
         assert_eq!(code("init"), "exited 143");
-        life.refused(&["stop", "nobody"], 1, &["no such container: nobody"]);
+        life.refused(&["stop", "nobody"], 1, &["No such container: nobody"]);
         life.refused(&["stop", "-t", "soon", "int"], 125, &["--time soon"]);
         life.refused(&["stop", "-s", "NONSENSE", "int"], 125, &["NONSENSE", "kill -l"]);
         let args = ["create", "--stop-signal", "99", "host", "true"];
@@ -153,7 +153,7 @@ fn kill_sends_any_signal() {
         life.run(["kill", "--signal", "9", "a"]).exits(0);
         assert_eq!(life.field("a", "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
         life.refused(&["kill", "a"], 1, &["does not run", "boxwright start a"]);
-        life.refused(&["kill", "nobody"], 1, &["no such container"]);
+        life.refused(&["kill", "nobody"], 1, &["No such container"]);
         life.end();
     }
 }
@@ -219,7 +219,7 @@ fn wait_tells_exit_codes() {
         std::thread::sleep(std::time::Duration::from_millis(200));
         life.run(["kill", "c"]).exits(0);
         assert_eq!(String::from_utf8_lossy(&wait.wait_with_output().expect("its end").stdout), "137\n");
-        life.refused(&["wait", "nobody"], 1, &["no such container"]);
+        life.refused(&["wait", "nobody"], 1, &["No such container"]);
         life.end();
     }
 }
@@ -234,7 +234,7 @@ fn rm_removes_what_does_not_run() {
         life.sleeper("c", &[]);
         life.refused(&["rm", "c"], 1, &["is running", "boxwright stop c", "boxwright rm -f c"]);
         // The others, although one of them cannot be removed.
-        let some = life.refused(&["rm", "a", "c", "nobody", "b"], 1, &["no such container: nobody"]);
+        let some = life.refused(&["rm", "a", "c", "nobody", "b"], 1, &["No such container: nobody"]);
         assert_eq!(some.stdout, "a\nb\n");
         let pid = life.number("c", "{{.State.Pid}}");
         life.run(["rm", "-f", "-v", "c"]).exits(0);
@@ -259,11 +259,11 @@ fn names_are_checked_and_unique() {
         life.run(["create", "--name", "b", "host", "true"]).exits(0);
         life.refused(&["rename", "b", "a"], 125, &["\"a\" is taken"]);
         life.refused(&["rename", "b", "x/y"], 125, &["cannot be a name"]);
-        life.refused(&["rename", "nobody", "c"], 125, &["no such container: nobody"]);
+        life.refused(&["rename", "nobody", "c"], 125, &["No such container: nobody"]);
         life.refused(&["rename", "b"], 125, &["NAME"]);
         // Also while it runs; then the old name is free.
         life.run(["rename", "a", "c"]).exits(0);
-        life.refused(&["inspect", "a"], 1, &["no such container: a"]);
+        life.refused(&["inspect", "a"], 1, &["No such object: a"]);
         life.run(["rename", "b", "a"]).exits(0);
         assert_eq!(life.names(&["-a"]), ["a", "c"]);
         life.run(["stop", "c"]).exits(0);
@@ -295,7 +295,7 @@ fn the_beginning_of_an_id_is_enough_if_it_is_unique() {
         // A name goes before digits.
         life.run(["rename", &all[0], twice]).exits(0);
         assert_eq!(life.field(twice, "{{.Id}}"), all[0]);
-        life.refused(&["inspect", "zz"], 1, &["no such container: zz"]);
+        life.refused(&["inspect", "zz"], 1, &["No such object: zz"]);
         life.end();
     }
 }
@@ -316,7 +316,7 @@ fn restart_stops_and_starts() {
         assert_eq!(life.names(&["-a"]), ["a"]);
         life.run(["restart", "a"]).exits(0);
         assert_eq!(life.state("a"), "running");
-        life.refused(&["restart", "nobody"], 1, &["no such container"]);
+        life.refused(&["restart", "nobody"], 1, &["No such container"]);
         life.refused(&["restart", "-t", "x", "a"], 125, &["--time x"]);
         life.end();
     }
@@ -423,7 +423,7 @@ fn top_shows_its_processes() {
         life.run(["top", "a", "--no-such-option"]).exits(125);
         life.run(["stop", "-t", "0", "a"]).exits(0);
         life.refused(&["top", "a"], 125, &["does not run"]);
-        life.refused(&["top", "nobody"], 125, &["no such container"]);
+        life.refused(&["top", "nobody"], 125, &["No such container"]);
         life.end();
     }
 }

@@ -20,9 +20,9 @@ fn ps_in_every_form() {
         let heads: Vec<&str> = heads.into_iter().filter(|head| !head.is_empty()).collect();
         assert_eq!(heads, ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]);
         assert!(table.contains(&ids[0][..12]) && !table.contains(&ids[0][..13]), "{table}");
-        assert!(table.contains("\"sh -c exit 0; a lon…\""), "{table}");
+        assert!(table.contains("\"sh -c 'exit 0; a lo…\""), "{table}");
         let whole = life.run(["ps", "-a", "--no-trunc", "-s"]).exits(0).stdout;
-        assert!(whole.contains(&ids[0]) && whole.contains("\"sh -c exit 0; a long command line\""), "{whole}");
+        assert!(whole.contains(&ids[0]) && whole.contains("\"sh -c 'exit 0; a long command line'\""), "{whole}");
         assert!(whole.lines().next().is_some_and(|line| line.trim_end().ends_with("SIZE")), "{whole}");
         // The newest first.
         assert_eq!(life.names(&["-a"]), ["three", "two", "one"]);
@@ -38,8 +38,8 @@ fn ps_in_every_form() {
         let template = life.run(["ps", "-l", "--format", "{{.ID}}\\t{{json .Labels}} {{ .Image }}"]).exits(0).stdout;
         assert_eq!(template, format!("{}\t\"tier=web\" host\n", &ids[2][..12]));
         let headed = life.run(["ps", "-l", "--format", "table {{.Names}}\\t{{.State}}"]).exits(0).stdout;
-        assert_eq!(headed.split_whitespace().collect::<Vec<_>>(), ["NAMES", "STATE", "three", "created"]);
-        for bad in ["{{.Nothing}}", "{{range .}}", "{{.Names", "{{upper .Names}}"] {
+        assert_eq!(headed, "NAMES     STATE\nthree     created\n");
+        for bad in ["{{.Nothing}}", "{{range .}}", "{{.Names", "{{nonsense .Names}}"] {
             life.refused(&["ps", "-a", "--format", bad], 125, &["--format"]);
         }
         life.refused(&["ps", "-n", "x"], 125, &["--last x"]);
@@ -86,8 +86,63 @@ fn ps_filters() {
         // What has ended is shown when asked for, also without -a.
         assert_eq!(life.names(&["-f", "status=exited"]), ["db"]);
         assert_eq!(life.names(&["-f", "name=db"]), none);
+        assert_eq!(by(&["name=/web-1"]), all[3..]);
+        assert_eq!(by(&["network=none"]), all[..2]);
+        assert_eq!(by(&["network=bridge", "label=blue"]), all[3..]);
+        assert_eq!(by(&["network=other"]), none);
         for bad in ["colour=red", "status=odd", "status", "exited=x", "name=(", "before=nobody"] {
             life.refused(&["ps", "-f", bad], 125, &[bad.split('=').next_back().unwrap_or(bad)]);
+        }
+        life.end();
+    }
+}
+
+#[test]
+fn ps_templates_are_dockers() {
+    for make in both() {
+        let life = make();
+        let volume = life.dir.path().join("home/a-directory-with-a-long-name");
+        std::fs::create_dir(&volume).expect("a directory");
+        let mount = format!("{}:/v", volume.display());
+        let flags = ["create", "--name", "web", "-l", "app=a,b=c", "-l", "com.example.tier=front", "-v", &mount];
+        life.run(flags.iter().chain(&["host", "sh", "-c", "echo \"a\tb\"; sleep 1"])).exits(0);
+        life.run(["create", "--name", "a-longer-name", "--network", "none", "host", "true"]).exits(0);
+        let said = |template: &str| life.run(["ps", "-a", "--no-trunc", "--format", template]).exits(0).stdout;
+        assert_eq!(said("{{.Label \"app\"}}|{{.Label \"none\"}}|{{upper .Names}}"), "||A-LONGER-NAME\na,b=c||WEB\n");
+        assert_eq!(
+            said("{{if eq .Names \"web\"}}{{.Command}}{{else}}-{{end}}"),
+            "-\n\"sh -c 'echo \\\"a\\tb\\\"; sleep 1'\"\n"
+        );
+        assert_eq!(
+            said("table {{.Names}}\\t{{.LocalVolumes}}\\t{{.Label \"com.example.my-app\"}}\\t{{lower .Networks}}"),
+            "NAMES           LOCAL VOLUMES   my app    NETWORKS\n\
+             a-longer-name   0                         none\n\
+             web             0                         bridge\n"
+        );
+        let heads = said("table {{.ID}}\\t{{.CreatedAt}}\\t{{.RunningFor}}\\t{{.Size}}");
+        let heads: Vec<&str> = heads.lines().next().unwrap_or_default().split("   ").map(str::trim).collect();
+        let heads: Vec<&str> = heads.into_iter().filter(|head| !head.is_empty()).collect();
+        assert_eq!(heads, ["CONTAINER ID", "CREATED AT", "CREATED", "SIZE"]);
+        // Its size is known without -s, where it is asked for.
+        let row = life.run(["ps", "-l", "--format", "{{.Size}}"]).exits(0).stdout;
+        assert!(row.starts_with("0B (virtual ") && row.ends_with("B)\n"), "{row}");
+        let row = life.run(["ps", "-l", "--format", "{{json .}}"]).exits(0).json();
+        assert_eq!(row, life.run(["ps", "-l", "--format", "json"]).exits(0).json());
+        assert!(row["Size"] == "0B", "{row}");
+        assert!(row.as_object().is_some_and(|row| row.keys().all(|key| !key.starts_with('.'))), "{row}");
+        let created = row["CreatedAt"].as_str().unwrap_or_default();
+        assert!(created.len() == 29 && created.ends_with(" +0000 UTC"), "{created}");
+        // Mounts are cut, unless all is to be seen.
+        let cut = life.run(["ps", "-a", "-f", "name=/web", "--format", "{{.Mounts}}"]).exits(0).stdout;
+        assert_eq!(cut.trim_end().chars().count(), 15, "{cut}");
+        assert!(cut.ends_with("…\n"), "{cut}");
+        assert_eq!(said("{{.Mounts}}"), format!("\n{}\n", volume.display()));
+        for (bad, says) in [
+            ("{{if .Names}}x", "{{if}} without {{end}}"),
+            ("x {{.Names.More}}", "in {{.Names.More}}, at 1:3 of the template"),
+            ("{{index .Names 7}}", "index wants a list or a map"),
+        ] {
+            life.refused(&["ps", "-a", "--format", bad], 125, &[says]);
         }
         life.end();
     }
@@ -117,7 +172,7 @@ fn inspect_tells_all() {
         let web = &both[0];
         let expected = [
             ("/Id", Value::from(id.clone())),
-            ("/Name", "web".into()),
+            ("/Name", "/web".into()),
             ("/Path", "sh".into()),
             ("/State/Status", "running".into()),
             ("/State/Running", true.into()),
@@ -144,9 +199,116 @@ fn inspect_tells_all() {
         let over = &life.run(["inspect", "web"]).exits(0).json()[0];
         assert_eq!((&over["State"]["ExitCode"], &over["State"]["Pid"]), (&137.into(), &0.into()));
         assert!(over["State"]["FinishedAt"].as_str() > over["State"]["StartedAt"].as_str(), "{over:#}");
-        let some = life.refused(&["inspect", "nobody", "web"], 1, &["no such container: nobody"]);
+        let some = life.refused(&["inspect", "nobody", "web"], 1, &["No such object: nobody"]);
         assert_eq!(some.json().as_array().map(Vec::len), Some(1));
-        life.refused(&["inspect", "--format", "{{.State.Nothing}}", "web"], 125, &["State.Nothing", "Status"]);
+        life.refused(&["inspect", "-f", "{{.State.Nothing}}", "web"], 125, &["State.Nothing", "Status", "at 1:1"]);
+        life.end();
+    }
+}
+
+#[test]
+fn inspect_has_dockers_types() {
+    for make in both() {
+        let life = make();
+        let flags = [
+            "create",
+            "--name",
+            "new",
+            "-i",
+            "-v",
+            "/data",
+            "-v",
+            "named:/named:ro",
+            "--tmpfs",
+            "/t",
+            "--ulimit",
+            "nofile=64:-1",
+            "--device",
+            "/dev/null:/dev/nothing:r",
+            "--entrypoint",
+            "echo",
+            "host",
+            "a",
+        ];
+        life.run(flags).exits(0);
+        life.run(["create", "--name", "plain", "--network", "none", "--stop-timeout", "3", "host", "true"]).exits(0);
+        let new = &life.run(["inspect", "-s", "/new"]).exits(0).json()[0];
+        let anonymous = serde_json::json!({ "/data": {} });
+        let expected = [
+            ("/Name", Value::from("/new")),
+            ("/Path", "echo".into()),
+            ("/Driver", "overlay".into()),
+            ("/Platform", "linux".into()),
+            ("/SizeRw", 0.into()),
+            ("/State/ExitCode", 0.into()),
+            ("/State/Running", false.into()),
+            ("/Config/Entrypoint", serde_json::json!(["echo"])),
+            ("/Config/Domainname", "".into()),
+            ("/Config/Volumes", anonymous),
+            ("/Config/AttachStdin", true.into()),
+            ("/Config/AttachStdout", true.into()),
+            ("/Config/StdinOnce", true.into()),
+            ("/HostConfig/Binds", serde_json::json!(["named:/named:ro"])),
+            ("/HostConfig/Ulimits/0", serde_json::json!({ "Name": "nofile", "Soft": 64, "Hard": -1 })),
+            ("/HostConfig/Devices/0/PathInContainer", "/dev/nothing".into()),
+            ("/HostConfig/Devices/0/CgroupPermissions", "r".into()),
+            ("/Mounts/0/Mode", "".into()),
+            ("/Mounts/1/Mode", "ro".into()),
+            ("/Mounts/1/Propagation", "".into()),
+            ("/NetworkSettings/Ports", serde_json::json!({})),
+            ("/NetworkSettings/Networks/bridge/IPAddress", "".into()),
+            ("/NetworkSettings/Networks/bridge/IPPrefixLen", 0.into()),
+        ];
+        for (path, value) in expected {
+            assert_eq!(new.pointer(path), Some(&value), "{path}");
+        }
+        assert!(new["SizeRootFs"].as_u64() > Some(0) && new["Config"].get("StopSignal").is_none(), "{new:#}");
+        let plain = &life.run(["inspect", "--type", "container", "plain"]).exits(0).json()[0];
+        assert_eq!((&plain["Config"]["Entrypoint"], &plain["Config"]["StopTimeout"]), (&Value::Null, &3.into()));
+        assert!(plain.get("SizeRw").is_none() && plain["NetworkSettings"]["Networks"]["none"].is_object(), "{plain:#}");
+        // Between two runs it is said to run.
+        life.up("again", &["--restart", "always"], "exit 3");
+        life.until_state("again", "restarting");
+        assert_eq!(life.field("again", "{{.State.Running}} {{.Config.AttachStdout}}"), "true false");
+        // The volume of that name, where there is no container.
+        let volume = life.run(["inspect", "named", "-f", "{{.Name}} {{.Driver}}"]).exits(0).stdout;
+        assert_eq!(volume, "named local\n");
+        life.run(["inspect", "--type", "volume", "named"]).exits(0);
+        life.refused(&["inspect", "--type", "container", "named"], 1, &["No such container: named"]);
+        life.refused(&["inspect", "--type", "volume", "new"], 1, &["no such volume: new"]);
+        life.refused(&["inspect", "--type", "image", "host"], 125, &["--type image", "--type volume"]);
+        life.refused(&["inspect", "nothing"], 1, &["No such object: nothing"]);
+        life.run(["rm", "-f", "/again"]).exits(0);
+        life.run(["rm", "-v", "/new"]).exits(0);
+        life.run(["volume", "rm", "named"]).exits(0);
+        life.end();
+    }
+}
+
+#[test]
+fn inspect_templates_are_dockers() {
+    for make in both() {
+        let life = make();
+        life.sleeper("web", &["-l", "app=shop", "-l", "com.example.tier=front", "-e", "A=B"]);
+        let said = |template: &str| life.field("web", template);
+        assert_eq!(said("{{index .Config.Labels \"com.example.tier\"}}|{{index .Config.Labels \"none\"}}"), "front|");
+        assert_eq!(
+            said("{{.Config.Labels}} {{.Config.Labels.none}}"),
+            "map[app:shop com.example.tier:front] <no value>"
+        );
+        assert_eq!(said("{{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}}"), "app=shop;com.example.tier=front;");
+        assert_eq!(said("{{range .Config.Env}}{{if eq . \"A=B\"}}{{println .}}{{end}}{{end}}"), "A=B");
+        assert_eq!(said("{{.State.Status | printf \"%-8s|%q\" .Name}}"), "/web    |\"running\"");
+        assert_eq!(said("{{with .State}}{{if and .Running (gt .Pid 1)}}{{$.Name}}{{end}}{{end}}"), "/web");
+        assert_eq!(said("{{.Config.Labels | json}}"), "{\"app\":\"shop\",\"com.example.tier\":\"front\"}");
+        assert_eq!(said("{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}"), "none");
+        for (bad, says) in [
+            ("{{range .Name}}{{end}}", "range wants a list or a map"),
+            ("{{range .Mounts}}", "{{range}} without {{end}}"),
+            ("{{.State.Health.Status}}", "there is no .State.Health.Status"),
+        ] {
+            life.refused(&["inspect", "-f", bad, "web"], 125, &[says]);
+        }
         life.end();
     }
 }
@@ -208,7 +370,7 @@ fn logs_of_both_streams() {
             life.refused(&["logs", &flag, "a"], 125, &[bad]);
         }
         life.refused(&["logs", "--details", "a"], 125, &["--details"]);
-        life.refused(&["logs", "nobody"], 125, &["no such container"]);
+        life.refused(&["logs", "nobody"], 125, &["No such container"]);
         // Numbers below zero are for the flag that they stand behind.
         let bad = |flag: &str, value: &str| {
             life.refused(&["create", "--health-cmd", "true", flag, value, "host", "true"], 125, &[flag, value]);

@@ -37,9 +37,11 @@ pub fn freeze(dirs: &[PathBuf], frozen: bool) -> Result<()> {
 
 /// Is a container frozen?
 pub fn is_frozen(dirs: &[PathBuf]) -> bool {
-    dirs.iter().any(|dir| {
-        text(dir, "cgroup.events").lines().any(|l| l == "frozen 1") || text(dir, "freezer.state").trim() == "FROZEN"
-    })
+    // One look where there is v2, which is first in the list: many commands ask this about every container.
+    match dirs.iter().find_map(|dir| fs::read_text(dir.join("cgroup.events")).ok()) {
+        Some(events) => events.lines().any(|line| line == "frozen 1"),
+        None => dirs.iter().any(|dir| text(dir, "freezer.state").trim() == "FROZEN"),
+    }
 }
 
 // ANCHOR: kill

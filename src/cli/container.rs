@@ -5,6 +5,7 @@ mod cp;
 pub(super) mod end;
 mod events;
 mod exec;
+pub(super) mod inspect;
 mod logs;
 pub(super) mod look;
 pub(super) mod prune;
@@ -23,7 +24,7 @@ pub use start::{is_kept, run, run_alone};
 
 /// Their command lines.
 pub fn commands() -> Vec<Command> {
-    let own = vec![exec::command(), logs::command()];
+    let own = vec![exec::command(), inspect::command(), logs::command()];
     [start::commands(), own, end::commands(), look::commands(), usage::commands(), events::commands(), cp::commands()]
         .concat()
 }
@@ -75,6 +76,7 @@ pub fn dispatch(name: &str, matches: &ArgMatches, state: &State) -> Option<Resul
         .or_else(|| usage::dispatch(name, matches, store))
         .or_else(|| events::dispatch(name, matches, store))
         .or_else(|| cp::dispatch(name, matches, store))
+        .or_else(|| (name == "inspect").then(|| inspect::run(matches, store)))
         .or_else(|| (name == "logs").then(|| logs::run(matches, store)))
 }
 
@@ -116,7 +118,7 @@ pub(super) fn flag(name: &'static str, short: Option<char>, help: &'static str) 
 }
 
 pub(super) fn format_flag() -> Arg {
-    value("format", None, "FORMAT", "table, json, or a template: {{.Names}} {{json .Labels}}")
+    value("format", None, "FORMAT", "table, json, [table] and a template: {{.Names}} {{json .Labels}}")
 }
 
 pub(super) fn format(matches: &ArgMatches) -> Result<template::Format> {

@@ -5,7 +5,7 @@ mod boot;
 mod info;
 
 use super::container::prune::{self, Chosen, agreed, remove_ended};
-use super::container::{flag, format_flag, look};
+use super::container::{flag, format_flag, inspect, look};
 use super::is_on;
 use super::template::{self, Format};
 use super::volume;
@@ -117,7 +117,7 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let containers = look::settled(store)?;
     let of_container = |c: &Container<'_>| {
         let runs = !matches!(c.now(), Now::Created | Now::Exited);
-        (look::written(&c.dir().join("upper")), runs)
+        (inspect::written(&c.dir().join("upper")), runs)
     };
     let sizes: Vec<(u64, bool)> = containers.iter().map(of_container).collect();
     let all_volumes = volumes.all()?;
@@ -137,7 +137,7 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
             row["Size"] = json!(look::human_bytes(size));
             row
         };
-        let rows = containers.iter().zip(&sizes).map(|(c, (size, _))| sized(look::row(c, false, false), *size));
+        let rows = containers.iter().zip(&sizes).map(|(c, (size, _))| look::row(c, false, look::human_bytes(*size)));
         ui::print("Containers space usage:\n\n");
         template::print(&format, &rows.collect::<Vec<_>>(), &CONTAINERS, style)?;
         let row = |n: usize| json!({ "Name": all_volumes[n].name, "Links": links[n].to_string() });
@@ -174,7 +174,7 @@ const VOLUMES: [(&str, &str); 3] = [("VOLUME NAME", "Name"), ("LINKS", "Links"),
 
 /// The one image that there is: what of the host's files was copied for it, once it was used.
 fn images(state: &State, used: bool) -> Vec<(u64, bool)> {
-    let size = look::written(&state.lib.join("images"));
+    let size = inspect::written(&state.lib.join("images"));
     if size == 0 { vec![] } else { vec![(size, used)] }
 }
 

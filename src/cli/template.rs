@@ -1,110 +1,104 @@
-//! `--format`: `table`, `json`, or a template: text with `{{.Field.Sub}}` and `{{json .Field}}` in it, as in docker. Other
-//! constructs of Go's templates are refused, and not printed as if they were text.
+//! `--format`: `table`, `json`, or a template as docker has them, which are Go's (text/template): text with
+//! `{{.Field.Sub}}`, `{{range .List}}…{{end}}`, `{{if eq .A "b"}}…{{else}}…{{end}}`, `{{.Labels | json}}` and the like in
+//! it. With `table ` before it, its lines stand in columns, under headings.
+//!
+//! [`lex`] cuts the text, [`syntax`] makes a tree of it, [`eval`] walks the tree with an object; [`functions`] are what
+//! can be called, and [`go`] is how values are written.
 
-use crate::error::{Error, Result};
-use crate::ui::{Style, Table};
-use serde_json::Value;
+mod eval;
+mod functions;
+mod go;
+mod lex;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+use crate::error::Result;
+use crate::ui::{self, Style, Table};
+use serde_json::{Map, Value};
+use syntax::{Node, Operand};
+
+pub use eval::LABELS;
+pub use go::quote;
 
 /// A format.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Format {
     /// Columns.
     Table,
     /// A JSON object a line.
     Json,
-    /// A template a line; with `table ` before it, under headings.
-    Template(Vec<Piece>, bool),
+    /// A template a line; with `table ` before it, in columns and under headings.
+    Template(Template, bool),
 }
 
-/// A piece of a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
-    /// As it is.
-    Text(String),
-    /// A field, by its path; as JSON or as text.
-    Field(Vec<String>, bool),
+/// A template that was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    nodes: Vec<Node>,
 }
+
+impl Template {
+    /// Is the whole object in it (`{{json .}}`)?
+    pub fn shows_all(&self) -> bool {
+        self.has(|names| names.is_empty())
+    }
+
+    fn has(&self, wanted: impl Fn(&[String]) -> bool) -> bool {
+        let mut found = false;
+        syntax::operands(&self.nodes, &mut |operand| match operand {
+            Operand::Dot(names) => found |= wanted(names),
+            Operand::Variable(name, names) if name.is_empty() => found |= wanted(names),
+            _ => {}
+        });
+        found
+    }
+}
+
+impl Format {
+    /// Is it a template that asks for this field? To be asked before one is looked up that is dear to know.
+    pub fn names(&self, field: &str) -> bool {
+        matches!(self, Format::Template(template, _) if template.has(|names| names.first().is_some_and(|n| n == field)))
+    }
+
+    /// Does it show all fields?
+    pub fn shows_all(&self) -> bool {
+        matches!(self, Format::Json) || matches!(self, Format::Template(template, _) if template.shows_all())
+    }
+}
+
+const FORMS: &str =
+    "table, json, or text with {{.Field}}, {{json .Field}}, {{range .List}}…{{end}} in it, as docker has it";
 
 /// Reads a format.
 ///
 /// # Errors
-/// What is none of these.
+/// A template that is not understood.
 pub fn parse(text: &str) -> Result<Format> {
-    match text {
+    match text.trim_matches(' ') {
         "" | "table" => Ok(Format::Table),
         "json" => Ok(Format::Json),
-        text => {
-            let (headings, text) = text.strip_prefix("table ").map_or((false, text), |rest| (true, rest));
-            Ok(Format::Template(pieces(&text.replace("\\t", "\t").replace("\\n", "\n"))?, headings))
+        trimmed => {
+            let table =
+                trimmed.strip_prefix("table").filter(|rest| rest.starts_with([' ', '\t']) || rest.starts_with("\\t"));
+            let (headings, text) = table.map_or((false, text), |rest| (true, rest.trim_matches(' ')));
+            Ok(Format::Template(Template { nodes: syntax::parse(text).map_err(|e| e.hint(FORMS))? }, headings))
         }
     }
-}
-
-fn pieces(text: &str) -> Result<Vec<Piece>> {
-    let wrong = |what: &str| {
-        Error::new(format!("--format: {what}"))
-            .hint("table, json, or text with {{.Field}}, {{.Field.Sub}} and {{json .Field}} in it")
-    };
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{") {
-        if !before.is_empty() {
-            pieces.push(Piece::Text(before.into()));
-        }
-        let (action, after) = after.split_once("}}").ok_or_else(|| wrong("{{ without }}"))?;
-        let words: Vec<&str> = action.split_whitespace().collect();
-        let (path, json) = match words[..] {
-            [path] => (path, false),
-            ["json", path] => (path, true),
-            _ => return Err(wrong(&format!("{{{{{action}}}}} is not understood"))),
-        };
-        let names = path.strip_prefix('.').ok_or_else(|| wrong(&format!("{{{{{action}}}}} is not understood")))?;
-        let good = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let names: Vec<&str> = if names.is_empty() { vec![] } else { names.split('.').collect() };
-        if !names.iter().all(|name| good(name)) {
-            return Err(wrong(&format!("{{{{{action}}}}} is not understood")));
-        }
-        pieces.push(Piece::Field(names.iter().map(ToString::to_string).collect(), json));
-        rest = after;
-    }
-    if !rest.is_empty() {
-        pieces.push(Piece::Text(rest.into()));
-    }
-    Ok(pieces)
 }
 
 /// A template with the values of one object.
 ///
 /// # Errors
-/// A field that the object does not have.
-pub fn fill(pieces: &[Piece], object: &Value) -> Result<String> {
-    let mut out = String::new();
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => out.push_str(text),
-            Piece::Field(path, json) => {
-                let mut value = object;
-                for (n, name) in path.iter().enumerate() {
-                    value = value.get(name).ok_or_else(|| {
-                        let known = value.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>().join(", "));
-                        Error::new(format!("--format: there is no .{}", path[..=n].join(".")))
-                            .hint(format!("there are: {}", known.unwrap_or_default()))
-                    })?;
-                }
-                match value {
-                    Value::String(text) if !json => out.push_str(text),
-                    other => out.push_str(&other.to_string()),
-                }
-            }
-        }
-    }
-    Ok(out)
+/// A field that the object does not have; an argument that a function cannot take.
+pub fn fill(template: &Template, object: &Value) -> Result<String> {
+    eval::fill(&template.nodes, object)
 }
 
 /// Prints a list of objects: in columns, of each of which there are a heading and a field.
 ///
 /// # Errors
-/// A field that the objects do not have.
+/// As [`fill`].
 pub fn print(format: &Format, objects: &[Value], columns: &[(&'static str, &str)], style: Style) -> Result<()> {
     let mut out = String::new();
     match format {
@@ -116,56 +110,52 @@ pub fn print(format: &Format, objects: &[Value], columns: &[(&'static str, &str)
             }
             out = table.lines(style);
         }
-        Format::Json => objects.iter().for_each(|object| out += &format!("{object}\n")),
-        Format::Template(pieces, headings) => {
+        Format::Json => objects.iter().for_each(|object| out += &format!("{}\n", shown(object))),
+        Format::Template(template, headings) => {
             if *headings {
-                let head = pieces.iter().map(|piece| match piece {
-                    Piece::Text(text) => text.clone(),
-                    Piece::Field(path, _) => {
-                        let name = path.last().map_or("", String::as_str);
-                        let known = columns.iter().find(|(_, field)| *field == name).map(|(head, _)| *head);
-                        known.map_or_else(|| name.to_uppercase(), str::to_string)
-                    }
-                });
-                out += &(head.collect::<String>() + "\n");
+                let known = columns.iter().map(|(head, field)| (field.to_string(), Value::from(*head)));
+                out += &(eval::headings(&template.nodes, known.collect::<Map<_, _>>())? + "\n");
             }
             for object in objects {
-                out += &(fill(pieces, object)? + "\n");
+                out += &(fill(template, object)? + "\n");
+            }
+            if *headings {
+                out = in_columns(&out);
             }
         }
     }
-    crate::ui::print(&out);
+    ui::print(&out);
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
+/// Without what is for `{{.Label}}` only.
+fn shown(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(map) = object.as_object_mut() {
+        map.remove(LABELS);
+    }
+    object
+}
 
-    fn filled(template: &str, object: &Value) -> Result<String> {
-        match parse(template)? {
-            Format::Template(pieces, _) => fill(&pieces, object),
-            other => panic!("{other:?}"),
+/// Cells that end in a tab, in columns as docker's are: ten wide at least, three blanks between them. A column is as
+/// wide as it must be for the lines, one below the other, that have a cell in it.
+fn in_columns(text: &str) -> String {
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    let mut widths: Vec<Vec<usize>> = lines.iter().map(|cells| vec![0; cells.len() - 1]).collect();
+    for column in 0..widths.iter().map(Vec::len).max().unwrap_or(0) {
+        let mut start = 0;
+        for block in widths.chunk_by_mut(|a, b| (a.len() > column) == (b.len() > column)) {
+            let cells = || lines[start..start + block.len()].iter().map(|cells| cells[column]);
+            if block[0].len() > column {
+                let width = cells().map(|cell| ui::columns(cell) + 3).fold(10, usize::max);
+                block.iter_mut().for_each(|widths| widths[column] = width);
+            }
+            start += block.len();
         }
     }
-
-    #[test]
-    fn fields_become_their_values() {
-        let object = json!({ "Names": "web", "State": { "Pid": 7, "Running": true }, "List": [1] });
-        assert_eq!(filled("{{.Names}}\\t{{ .State.Pid }}", &object).unwrap(), "web\t7");
-        assert_eq!(
-            filled("{{json .State}} {{json .Names}} {{.List}}", &object).unwrap(),
-            "{\"Pid\":7,\"Running\":true} \"web\" [1]"
-        );
-        assert!(filled("{{.Nothing}}", &object).unwrap_err().to_string().contains("there are: List, Names, State"));
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused() {
-        for bad in ["{{.A", "{{range .A}}", "{{if .A}}x{{end}}", "{{A}}", "{{.A | upper}}", "{{}}", "{{.A..B}}"] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-        assert_eq!(parse("").unwrap(), Format::Table);
-    }
+    let line = |(cells, widths): (&Vec<&str>, &Vec<usize>)| {
+        let padded: String = cells.iter().zip(widths).map(|(cell, width)| ui::pad(cell, *width)).collect();
+        format!("{padded}{}\n", cells[widths.len()])
+    };
+    lines.iter().zip(&widths).map(line).collect()
 }

@@ -1,7 +1,7 @@
 //! `volume create`, `ls`, `inspect`, `rm`, `prune`. Names, flags, columns and fields are docker's.
 
 use super::container::prune::{self, Chosen, agreed};
-use super::container::{each_name, flag, format, format_flag, look, value, word, words};
+use super::container::{each_name, flag, format, format_flag, inspect, value, word, words};
 use super::is_on;
 use super::template;
 use crate::container::times;
@@ -204,6 +204,7 @@ fn list(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
                 "Scope": "local",
                 "Mountpoint": volumes.data(&volume),
                 "Labels": labels(&volume),
+                template::LABELS: volume.labels,
                 "Links": volumes.users(&volume.name)?.len().to_string(),
                 "CreatedAt": times::rfc3339(volume.created),
             }));
@@ -218,7 +219,7 @@ fn list(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
 }
 
 /// docker's document about one volume.
-fn document(volumes: Volumes<'_>, volume: &Volume) -> Value {
+pub fn document(volumes: Volumes<'_>, volume: &Volume) -> Value {
     json!({
         "CreatedAt": times::rfc3339(volume.created),
         "Driver": "local",
@@ -243,7 +244,7 @@ fn inspect(matches: &ArgMatches, volumes: Volumes<'_>) -> Result<ExitCode> {
             }
         }
     }
-    look::print_documents(&format, found)?;
+    inspect::print_documents(&format, found)?;
     Ok(ExitCode::from(u8::from(failed)))
 }
 
@@ -293,5 +294,5 @@ pub fn remove_unused(volumes: Volumes<'_>, chosen: impl Fn(&Volume) -> bool) -> 
 
 /// How many bytes are in it. A directory of the host's that stands for one does not count.
 pub fn size(volumes: Volumes<'_>, volume: &Volume) -> u64 {
-    if volume.device().is_some() { 0 } else { look::written(&volumes.data(volume)) }
+    if volume.device().is_some() { 0 } else { inspect::written(&volumes.data(volume)) }
 }

@@ -133,26 +133,34 @@ impl<'a> Store<'a> {
 
     /// Is there none that [`Store::find`] could mean?
     pub fn lacks(self, word: &str) -> bool {
-        let alike = |all: Vec<Container<'_>>| all.iter().any(|c| c.record.id.starts_with(word));
-        self.by_name(word).is_none() && !self.all().is_ok_and(alike)
+        matches!(self.look_up(word), Ok(None))
     }
 
-    /// By name, id, or the beginning of an id that only one has.
+    /// By name (docker's begin with a slash, and need not), id, or the beginning of an id that only one has.
     ///
     /// # Errors
     /// There is no such container, or more than one.
     pub fn find(self, word: &str) -> Result<Container<'a>> {
+        let none = || Error::new(format!("No such container: {word}")).hint("boxwright ps -a lists them");
+        self.look_up(word)?.ok_or_else(none)
+    }
+
+    /// The same, where there may be none.
+    ///
+    /// # Errors
+    /// There is more than one.
+    pub fn look_up(self, word: &str) -> Result<Option<Container<'a>>> {
         // docker's order: a whole id, a name, the beginning of an id.
         let whole = word.get(..12).and_then(|short| self.by_short(short)).filter(|c| c.record.id == word);
-        if let Some(found) = whole.or_else(|| self.by_name(word)) {
-            return Ok(found);
+        let named = || self.by_name(word.strip_prefix('/').unwrap_or(word));
+        if let Some(found) = whole.or_else(named) {
+            return Ok(Some(found));
         }
         let hex = !word.is_empty() && word.bytes().all(|b| b.is_ascii_hexdigit());
-        let alike: Vec<Container<'a>> =
+        let mut alike: Vec<Container<'a>> =
             if hex { self.all()?.into_iter().filter(|c| c.record.id.starts_with(word)).collect() } else { vec![] };
         match alike.len() {
-            0 => Err(Error::new(format!("no such container: {word}")).hint("boxwright ps -a lists them")),
-            1 => Ok(alike.into_iter().next().unwrap_or_else(|| unreachable!("there is one"))),
+            0 | 1 => Ok(alike.pop()),
             n => Err(Error::new(format!("{word} is the beginning of {n} ids")).hint("more of its digits, or its name")),
         }
     }
@@ -228,7 +236,7 @@ impl Container<'_> {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io(format!("open({})", file.display()), &e)),
         }
-        Err(Error::new(format!("no such container: {}", self.record.name)).why("somebody has just removed it"))
+        Err(Error::new(format!("No such container: {}", self.record.name)).why("somebody has just removed it"))
     }
 
     /// Writes down what it is.

@@ -19,6 +19,12 @@ pub fn rfc3339(nanos: i64) -> String {
     Timestamp::from_nanosecond(nanos.into()).map_or_else(|_| String::new(), |t| format!("{t:.9}"))
 }
 
+/// `2026-11-21 07:00:00 +0000 UTC`: how Go prints a time, and so docker's tables.
+pub fn gos(nanos: i64) -> String {
+    let time = Timestamp::from_nanosecond(nanos.into());
+    time.map_or_else(|_| String::new(), |t| t.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string())
+}
+
 /// What `--since` and `--until` take, in docker's forms: a time (RFC 3339, or a part of it; without a zone it is of the
 /// local one), seconds since 1970 with or without a fraction, or how long ago in Go's units (`10m`, `1h30m`: there are no
 /// days among them).
@@ -168,6 +174,7 @@ mod tests {
             assert_eq!(parse("--since", bad).is_err(), bad != "10", "{bad}");
         }
         assert_eq!(rfc3339(second(1_700_000_000) + 5), "2023-11-14T22:13:20.000000005Z");
+        assert_eq!(gos(second(1_700_000_000) + 5), "2023-11-14 22:13:20 +0000 UTC");
     }
 
     #[test]

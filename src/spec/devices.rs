@@ -75,21 +75,30 @@ fn wanted(options: &Options) -> Result<Vec<Wanted>> {
     options.device.iter().map(|text| one(text)).collect()
 }
 
-fn one(text: &str) -> Result<Wanted> {
-    let like = "--device /dev/fuse[:/dev/fuse][:rwm]";
+const LIKE: &str = "--device /dev/fuse[:/dev/fuse][:rwm]";
+
+/// The host's node, the container's, and what may be done with it, as `--device` says them.
+///
+/// # Errors
+/// What is not of that form.
+pub fn split(text: &str) -> Result<(&str, &str, &str)> {
     let parts: Vec<&str> = text.split(':').collect();
     let is_access = |s: &str| !s.is_empty() && s.chars().all(|c| "rwm".contains(c));
-    let (source, target, access) = match parts[..] {
+    Ok(match parts[..] {
         [source] => (source, source, "rwm"),
         [source, access] if is_access(access) => (source, source, access),
         [source, target] => (source, target, "rwm"),
         [source, target, access] if is_access(access) => (source, target, access),
-        _ => return Err(Error::new(format!("--device {text}: not a device")).hint(like)),
-    };
+        _ => return Err(Error::new(format!("--device {text}: not a device")).hint(LIKE)),
+    })
+}
+
+fn one(text: &str) -> Result<Wanted> {
+    let (source, target, access) = split(text)?;
     let node = node(Path::new(source), target)
-        .ok_or_else(|| Error::new(format!("--device {text}: {source} is not a device of this machine")).hint(like))?;
+        .ok_or_else(|| Error::new(format!("--device {text}: {source} is not a device of this machine")).hint(LIKE))?;
     if !target.starts_with("/dev/") {
-        return Err(Error::new(format!("--device {text}: {target} is not below /dev")).hint(like));
+        return Err(Error::new(format!("--device {text}: {target} is not below /dev")).hint(LIKE));
     }
     Ok(Wanted { node, access: access.into() })
 }

@@ -32,8 +32,8 @@ impl Life {
     /// After one that was kept and removed, so that what stays of the first one is there already.
     pub fn of(world: World) -> Life {
         let world = world.used();
-        world.run(["full-run", "--name", "first", "--network", "none", "host", "true"]).exits(0);
-        world.run(["rm", "first"]).exits(0);
+        world.run(["full-run", "--name", "first", "--network", "none", "-v", "/v", "host", "true"]).exits(0);
+        world.run(["rm", "-v", "first"]).exits(0);
         let before = world.inventory();
         Life { world, before }
     }

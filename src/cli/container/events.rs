@@ -1,7 +1,7 @@
 //! `events`: what happened to containers, and what happens.
 
 use super::{format, value, word, words};
-use crate::cli::template::{self, Format, Piece};
+use crate::cli::template::{self, Format};
 use crate::container::events::{Event, Reader};
 use crate::container::store::Store;
 use crate::container::times;
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use clap::{ArgAction, ArgMatches, Command};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -81,28 +81,21 @@ fn line(event: &Event, format: &Format) -> Result<String> {
             Ok(format!("{time} {} {} {}{attributes}", event.kind, event.action, event.actor.id))
         }
         Format::Json => serde_json::to_string(event).map_err(wrong),
-        Format::Template(pieces, _) => {
-            let mut object = serde_json::to_value(event).map_err(wrong)?;
-            // The short forms of docker's templates.
-            object["ID"] = json!(event.actor.id);
-            object["Status"] = json!(event.action);
-            object["From"] = json!(event.from);
-            object["Time"] = json!(event.time);
-            object["TimeNano"] = json!(event.time_nano);
-            object["Scope"] = json!(event.scope);
-            // Not every event has every attribute; Go's templates say so in these words.
-            for piece in pieces {
-                if let Piece::Field(path, _) = piece
-                    && let [actor, attributes, name] = &path[..]
-                    && actor == "Actor"
-                    && attributes == "Attributes"
-                    && object["Actor"]["Attributes"][name] == Value::Null
-                {
-                    object["Actor"]["Attributes"][name] = json!("<no value>");
-                }
-            }
-            let whole = pieces.iter().any(|piece| matches!(piece, Piece::Field(path, _) if path.is_empty()));
-            template::fill(pieces, &if whole { serde_json::to_value(event).map_err(wrong)? } else { object })
+        Format::Template(template, _) => {
+            let whole = serde_json::to_value(event).map_err(wrong)?;
+            // docker's templates have other names for some of it.
+            let object = json!({
+                "Status": event.action,
+                "ID": event.actor.id,
+                "From": event.from,
+                "Type": event.kind,
+                "Action": event.action,
+                "Actor": whole["Actor"],
+                "Scope": event.scope,
+                "Time": event.time,
+                "TimeNano": event.time_nano,
+            });
+            template::fill(template, if template.shows_all() { &whole } else { &object })
         }
     }
 }

@@ -1,21 +1,18 @@
-//! `ps`, `inspect`, `top`: what there is, and what is true of it.
+//! `ps`, `top`: what there is, and what is true of it.
 
-use super::{containers, find, flag, format, format_flag, value, word, words};
+use super::inspect::{mounts, root_size, written};
+use super::{find, flag, format, format_flag, value, word, words};
 use crate::cli::is_on;
 use crate::cli::template::{self, Format};
 use crate::container::health::{Health, Status};
 use crate::container::store::{Container, Store};
-use crate::container::{History, Now, Record, Restart, times};
+use crate::container::{History, Now, times};
 use crate::error::{Error, Result};
 use crate::journal::Made;
-use crate::spec::units;
 use crate::ui::{self, Style};
-use crate::volume::{Volume, Volumes};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use regex_lite::Regex;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 
 pub fn commands() -> Vec<Command> {
@@ -28,7 +25,7 @@ pub fn commands() -> Vec<Command> {
                         "filter",
                         Some('f'),
                         "KEY=VALUE",
-                        "Only those: status, name, label, id, exited, ancestor, before, since, volume, health",
+                        "Only those: status, name, label, id, exited, ancestor, before, since, volume, network, health",
                     )
                     .action(ArgAction::Append),
                 )
@@ -38,9 +35,6 @@ pub fn commands() -> Vec<Command> {
                 .arg(value("last", Some('n'), "N", "Only the N that were created last").allow_hyphen_values(true))
                 .arg(format_flag())
         }),
-        Command::new("inspect")
-            .about("Everything about containers, as JSON")
-            .defer(|c| c.arg(containers()).arg(format_flag())),
         Command::new("top").about("A container's processes, as ps shows them").defer(|c| {
             c.arg(super::one_container()).arg(
                 Arg::new("ps").value_name("PS OPTION").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true),
@@ -52,7 +46,6 @@ pub fn commands() -> Vec<Command> {
 pub fn dispatch(name: &str, matches: &ArgMatches, store: Store<'_>) -> Option<Result<ExitCode>> {
     Some(match name {
         "ps" => ps(matches, store),
-        "inspect" => inspect(matches, store),
         "top" => top(matches, store),
         _ => return None,
     })
@@ -93,94 +86,69 @@ fn status(container: &Container<'_>, now: &Now, history: &History) -> String {
 }
 
 /// What is known of its health, if it is checked at all. One that has ended is unhealthy, as in docker.
-fn health(container: &Container<'_>, now: &Now) -> Option<Health> {
+pub(super) fn health(container: &Container<'_>, now: &Now) -> Option<Health> {
     container.record.health.as_ref()?;
     let health = Health::of(container);
     let ended = matches!(now, Now::Exited | Now::Restarting { .. });
     Some(if ended { Health { status: Status::Unhealthy, ..health } } else { health })
 }
 
+/// docker's: words with blanks in them in quotes, and the whole as Go quotes a string.
 fn command_line(container: &Container<'_>, whole: bool) -> String {
     let options = &container.record.options;
-    let words: Vec<&str> = options.entrypoint.iter().chain(&options.command).map(String::as_str).collect();
-    let text = words.join(" ");
-    format!("\"{}\"", if whole { text } else { ui::cut(&text, 20) })
+    let mut words = options.entrypoint.iter().chain(&options.command);
+    let mut text = words.next().cloned().unwrap_or_default();
+    for word in words {
+        text += &if word.contains(' ') { format!(" '{word}'") } else { format!(" {word}") };
+    }
+    template::quote(&if whole { text } else { ui::cut(&text, 20) })
 }
 
 /// All that `ps` has to say about one.
-pub fn row(container: &Container<'_>, whole: bool, size: bool) -> Value {
+pub fn row(container: &Container<'_>, whole: bool, size: String) -> Value {
     let (record, now, history) = (&container.record, container.now(), container.history());
     let labels: Vec<String> = record.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let mut row = json!({
+    let sources = sources(container).into_iter().map(|s| if whole { s } else { ui::cut(&s, 15) });
+    json!({
         "ID": if whole { &record.id } else { record.short() },
         "Image": record.image,
         "Command": command_line(container, whole),
-        "CreatedAt": times::rfc3339(record.created),
+        "CreatedAt": times::gos(record.created),
         "RunningFor": format!("{} ago", times::human(times::now() - record.created)),
         "State": now.word(),
         "Status": status(container, &now, &history),
         "Names": record.name,
         "Labels": labels.join(","),
-        "Networks": record.options.network.as_deref().unwrap_or("bridge"),
-        "Mounts": sources(container).join(","),
+        template::LABELS: record.labels,
+        "Networks": network(container),
+        "Mounts": sources.collect::<Vec<_>>().join(","),
         "LocalVolumes": record.volumes.len().to_string(),
         "Ports": "",
-    });
-    if size {
-        row["Size"] = json!(human_bytes(written(&container.dir().join("upper"))));
+        "Size": size,
+    })
+}
+
+/// How much it has written, and how large its root is with that. As in docker's JSON, the root is counted only when the
+/// size is asked for: that takes a walk through all of it.
+fn sized(container: &Container<'_>, format: &Format, asked: bool) -> String {
+    let own = || human_bytes(written(&container.dir().join("upper")));
+    if asked || format.names("Size") {
+        format!("{} (virtual {})", own(), human_bytes(root_size(container)))
+    } else if format.shows_all() {
+        own()
+    } else {
+        String::new()
     }
-    row
+}
+
+fn network<'a>(container: &'a Container<'_>) -> &'a str {
+    container.record.options.network.as_deref().unwrap_or("bridge")
 }
 
 /// What its mounts show: volumes by their names, directories of the host by their paths.
 fn sources(container: &Container<'_>) -> Vec<String> {
     let text = |mount: &Value, key: &str| mount[key].as_str().map(str::to_string);
     mounts(container).iter().filter_map(|mount| text(mount, "Name").or_else(|| text(mount, "Source"))).collect()
-}
-
-/// docker's list of a container's mounts. A directory of the host that has gone meanwhile is not in it.
-fn mounts(container: &Container<'_>) -> Vec<Value> {
-    let options = &container.record.options;
-    let volumes = Volumes::new(container.state());
-    let parsed = options.volume.iter().filter_map(|text| crate::mounts::parse_volume(text).ok());
-    let parsed = parsed.chain(options.mount.iter().filter_map(|text| crate::mounts::parse_mount(text).ok()));
-    let document = |(mount, volume): (oci_spec::runtime::Mount, Option<crate::mounts::Volume>)| {
-        let has = |words: &[&str]| mount.options().iter().flatten().any(|o| words.contains(&o.as_str()));
-        let propagation =
-            mount.options().iter().flatten().find(|o| ["private", "slave", "shared"].iter().any(|p| o.ends_with(p)));
-        let name = volume.and_then(|v| v.name);
-        let source = match &name {
-            Some(name) => Some(volumes.data(&volumes.get(name).unwrap_or_else(|| Volume::new(name)))),
-            None => mount.source().clone().filter(|_| mount.typ().as_deref() == Some("bind")),
-        };
-        let kind = if name.is_some() { "volume" } else { mount.typ().as_deref().unwrap_or("bind") };
-        let mut document = json!({
-            "Type": kind,
-            "Source": source,
-            "Destination": mount.destination(),
-            "Mode": "",
-            "RW": !has(&["ro", "rro"]),
-            "Propagation": propagation,
-        });
-        if let Some(name) = name {
-            document["Name"] = json!(name);
-            document["Driver"] = json!("local");
-        }
-        document
-    };
-    parsed.map(document).collect()
-}
-
-/// What a container has written: bytes in its upper layer.
-pub fn written(dir: &Path) -> u64 {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|e| match e.metadata() {
-            Ok(m) if m.is_dir() => written(&e.path()),
-            Ok(m) if m.is_file() => m.len(),
-            _ => 0,
-        })
-        .sum()
 }
 
 /// docker's: powers of a thousand, three digits.
@@ -195,7 +163,9 @@ pub fn human_bytes(bytes: u64) -> String {
             } else {
                 2
             };
-            return format!("{value:.digits$}{unit}");
+            let number = format!("{value:.digits$}");
+            let short = if digits > 0 { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
+            return format!("{short}{unit}");
         }
         value /= 1000.0;
     }
@@ -213,6 +183,7 @@ enum Filter {
     Exited(i32),
     Ancestor(String),
     Volume(String),
+    Network(String),
     Health(String),
     /// Created before (or since) the one that was created then.
     Before(i64),
@@ -226,15 +197,14 @@ fn filters(store: Store<'_>, given: &[&str]) -> Result<Vec<Filter>> {
             let wrong = || {
                 Error::new(format!("--filter {text}: no such filter")).hint(
                     "status=running, name=PATTERN, id=DIGITS, label=KEY, label=KEY=VALUE, exited=CODE, ancestor=IMAGE, \
-                     before=CONTAINER, since=CONTAINER, volume=NAME, health=healthy",
+                     before=CONTAINER, since=CONTAINER, volume=NAME, network=bridge, health=healthy",
                 )
             };
             let (key, value) = text.split_once('=').ok_or_else(wrong)?;
             let value = value.to_string();
             Ok(match key {
                 "status" if STATES.contains(&value.as_str()) => Filter::Status(value),
-                // docker's names begin with a slash where patterns look.
-                "name" => Filter::Name(Regex::new(&value.replace("^/", "^")).map_err(|_| wrong())?),
+                "name" => Filter::Name(Regex::new(&value).map_err(|_| wrong())?),
                 "before" => Filter::Before(store.find(&value)?.record.created),
                 "since" => Filter::Since(store.find(&value)?.record.created),
                 "id" => Filter::Id(value),
@@ -245,6 +215,7 @@ fn filters(store: Store<'_>, given: &[&str]) -> Result<Vec<Filter>> {
                 "exited" => Filter::Exited(value.parse().map_err(|_| wrong())?),
                 "ancestor" => Filter::Ancestor(value),
                 "volume" => Filter::Volume(value),
+                "network" => Filter::Network(value),
                 "health" if ["starting", "healthy", "unhealthy", "none"].contains(&value.as_str()) => {
                     Filter::Health(value)
                 }
@@ -259,7 +230,8 @@ fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
     let record = &container.record;
     let holds = |filter: &Filter| match filter {
         Filter::Status(word) => container.now().word() == word,
-        Filter::Name(pattern) => pattern.is_match(&record.name),
+        // docker's names begin with a slash, and need not.
+        Filter::Name(pattern) => pattern.is_match(&record.name) || pattern.is_match(&format!("/{}", record.name)),
         Filter::Id(text) => record.id.starts_with(text.as_str()),
         Filter::Label(key, value) => {
             record.labels.get(key).is_some_and(|have| value.as_ref().is_none_or(|want| want == have))
@@ -273,6 +245,7 @@ fn passes(container: &Container<'_>, filters: &[Filter]) -> bool {
         Filter::Volume(text) => mounts(container)
             .iter()
             .any(|mount| ["Name", "Source", "Destination"].iter().any(|key| mount[*key].as_str() == Some(text))),
+        Filter::Network(name) => network(container) == name,
         Filter::Before(time) => record.created < *time,
         Filter::Since(time) => record.created > *time,
     };
@@ -306,7 +279,7 @@ fn ps(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let rows: Vec<Value> = chosen.map(|container| row(container, whole, size)).collect();
+    let rows: Vec<Value> = chosen.map(|container| row(container, whole, sized(container, &format, size))).collect();
     let mut columns = vec![
         ("CONTAINER ID", "ID"),
         ("IMAGE", "Image"),
@@ -321,158 +294,6 @@ fn ps(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     }
     template::print(&format, &rows, &columns, Style::of(&std::io::stdout()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// docker's document about one container, as far as there is such a thing here.
-fn document(container: &Container<'_>) -> Value {
-    let (record, now, history) = (&container.record, container.now(), container.history());
-    let options = &record.options;
-    let made = match &now {
-        Now::Running { made, .. } => Some(made.as_ref().clone()),
-        _ => None,
-    };
-    let pid = made.as_ref().and_then(|m| m.init).map_or(0, |i| i.pid);
-    let monitor = match now {
-        Now::Running { watcher, .. } | Now::Restarting { watcher } => watcher,
-        _ => 0,
-    };
-    let lease = made.as_ref().and_then(|m| m.net.clone());
-    let restart = match record.restart {
-        Restart::No => json!({ "Name": "no", "MaximumRetryCount": 0 }),
-        Restart::OnFailure(most) => json!({ "Name": "on-failure", "MaximumRetryCount": most.unwrap_or(0) }),
-        Restart::Always => json!({ "Name": "always", "MaximumRetryCount": 0 }),
-        Restart::UnlessStopped => json!({ "Name": "unless-stopped", "MaximumRetryCount": 0 }),
-    };
-    let words: Vec<&String> = options.entrypoint.iter().chain(&options.command).collect();
-    let mut document = json!({
-        "Id": record.id,
-        "Created": times::rfc3339(record.created),
-        "Path": words.first(),
-        "Args": words.iter().skip(1).collect::<Vec<_>>(),
-        "State": {
-            "Status": now.word(),
-            "Running": now.runs(),
-            "Paused": matches!(now, Now::Running { paused: true, .. }),
-            "Restarting": matches!(now, Now::Restarting { .. }),
-            "OOMKilled": history.oom_killed,
-            "Dead": false,
-            "Pid": pid,
-            "MonitorPid": monitor,
-            "ExitCode": if now.runs() { Some(0) } else { history.exit_code },
-            "Error": history.error,
-            "StartedAt": times::rfc3339(history.started),
-            "FinishedAt": times::rfc3339(history.finished),
-        },
-        "Image": record.image,
-        "Name": record.name,
-        "RestartCount": history.restarts,
-        "LogPath": container.dir().join("log"),
-        "HostConfig": host_config(record, restart),
-        "Config": {
-            "Hostname": options.hostname.clone().unwrap_or_else(|| record.short().to_string()),
-            "Domainname": options.domainname,
-            "User": options.user.as_deref().unwrap_or_default(),
-            "Tty": options.tty,
-            "OpenStdin": options.interactive,
-            "Env": options.env,
-            "Entrypoint": options.entrypoint,
-            "Cmd": options.command,
-            "Image": record.image,
-            "WorkingDir": options.workdir.as_deref().unwrap_or_default(),
-            "Labels": record.labels,
-            "StopSignal": record.stop_signal.map(crate::sys::signal::name),
-            "StopTimeout": record.stop_timeout,
-        },
-        "Mounts": mounts(container),
-        "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": container.dir().join("upper") } },
-        "CgroupPaths": made.as_ref().map(|m| m.cgroups.clone()).unwrap_or_default(),
-        "NetworkSettings": {
-            "IPAddress": lease.as_ref().map(|l| l.address.to_string()).unwrap_or_default(),
-            "Bridge": lease.as_ref().map(|l| l.bridge.clone()).unwrap_or_default(),
-        },
-    });
-    if let (Some(check), Some(health)) = (&record.health, health(container, &now)) {
-        document["State"]["Health"] = health.document();
-        document["Config"]["Healthcheck"] = check.document();
-    }
-    document
-}
-
-/// In docker's fields and units: bytes, billionths of a CPU; nothing said is 0.
-fn host_config(record: &Record, restart: Value) -> Value {
-    let options = &record.options;
-    // They were understood when the container was made.
-    let number = |text: &Option<String>, read: fn(&str, &str) -> Result<i64>| {
-        text.as_deref().and_then(|text| read("", text).ok()).unwrap_or(0)
-    };
-    let whole = |flag: &str, text: &str| units::integer(flag, text, i64::MIN, i64::MAX);
-    let memory = number(&options.memory, units::memory);
-    let swap = options.memory_swap.as_deref().and_then(|text| units::memory_swap("", text).ok());
-    let size = record.log.max_size.map_or("-1".to_string(), |n| n.to_string());
-    json!({
-        "AutoRemove": record.rm,
-        "NetworkMode": options.network.as_deref().unwrap_or("bridge"),
-        "RestartPolicy": restart,
-        "Init": options.init,
-        "Privileged": options.privileged,
-        "ReadonlyRootfs": options.read_only,
-        "Binds": options.volume,
-        "Tmpfs": options.tmpfs.iter().map(|t| t.split_once(':').unwrap_or((t, ""))).collect::<BTreeMap<_, _>>(),
-        "CapAdd": options.cap_add,
-        "CapDrop": options.cap_drop,
-        "GroupAdd": options.group_add,
-        "SecurityOpt": options.security_opt,
-        "UsernsMode": options.userns.as_deref().unwrap_or_default(),
-        "Memory": memory,
-        // docker's: as much swap as memory, where none is said.
-        "MemorySwap": swap.filter(|s| *s != 0).unwrap_or(if memory > 0 { memory * 2 } else { 0 }),
-        "NanoCpus": number(&options.cpus, units::cpus) * (1_000_000_000 / units::CPU_PERIOD as i64),
-        "CpuShares": number(&options.cpu_shares, whole),
-        "CpusetCpus": options.cpuset_cpus.as_deref().unwrap_or_default(),
-        "PidsLimit": number(&options.pids_limit, whole),
-        "ShmSize": options.shm_size.as_deref().and_then(|s| units::bytes("", s).ok()).unwrap_or(64 << 20),
-        "OomScoreAdj": number(&options.oom_score_adj, whole),
-        "LogConfig": {
-            "Type": "json-file",
-            "Config": { "max-size": size, "max-file": record.log.max_file.to_string() },
-        },
-    })
-}
-
-fn inspect(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
-    let format = format(matches)?;
-    let (mut found, mut failed) = (Vec::new(), false);
-    for name in words(matches, "containers") {
-        match find(store, name) {
-            Ok(container) => found.push(document(&container)),
-            Err(e) => {
-                eprint!("{}", ui::error(&e.to_string()));
-                failed = true;
-            }
-        }
-    }
-    print_documents(&format, found)?;
-    Ok(ExitCode::from(u8::from(failed)))
-}
-
-/// What `inspect` prints of any kind of thing.
-///
-/// # Errors
-/// A field of the format that they do not have.
-pub fn print_documents(format: &Format, found: Vec<Value>) -> Result<()> {
-    let text = match format {
-        Format::Table | Format::Json => {
-            let list = Value::Array(found);
-            let text = if *format == Format::Json { Ok(list.to_string()) } else { serde_json::to_string_pretty(&list) };
-            text.map_err(|e| Error::new(format!("JSON: {e}")))? + "\n"
-        }
-        Format::Template(pieces, _) => {
-            let lines = found.iter().map(|object| template::fill(pieces, object).map(|line| line + "\n"));
-            lines.collect::<Result<String>>()?
-        }
-    };
-    ui::print(&text);
-    Ok(())
 }
 
 fn top(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {

@@ -128,7 +128,7 @@ pub fn remove_ended(store: Store<'_>, chosen: impl Fn(&Container<'_>) -> bool) -
     let (mut removed, mut freed) = (Vec::new(), 0);
     let ended = |container: &Container<'_>| matches!(container.now(), Now::Created | Now::Exited);
     for container in look::settled(store)?.into_iter().filter(|c| ended(c) && chosen(c)) {
-        let size = look::written(&container.dir().join("upper"));
+        let size = super::inspect::written(&container.dir().join("upper"));
         // Somebody may have removed or started it meanwhile.
         let Ok(_locked) = container.lock() else { continue };
         if ended(&container) && !container.history().between() {

@@ -137,6 +137,7 @@ fn describe(matches: &ArgMatches, store: Store<'_>) -> Result<(Record, Spec)> {
         stop_signal: word(matches, "stop-signal").map(super::signal).transpose()?,
         stop_timeout: super::end::seconds(matches, "stop-timeout")?,
         rm: is_on(matches, "rm"),
+        detached: is_on(matches, "detach"),
         volumes,
         health: health(matches)?,
         log: log_options(&words(matches, "log-opt"))?,

@@ -21,7 +21,7 @@ pub fn run(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let text = match &format {
         Format::Table => text(&document),
         Format::Json => format!("{document}\n"),
-        Format::Template(pieces, _) => template::fill(pieces, &document)? + "\n",
+        Format::Template(template, _) => template::fill(template, &document)? + "\n",
     };
     ui::print(&text);
     Ok(ExitCode::SUCCESS)
