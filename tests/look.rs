@@ -466,9 +466,8 @@ fn a_reader_that_sleeps_does_not_keep_it_alive() {
         let mut all = String::new();
         std::io::Read::read_to_string(&mut out, &mut all).expect("text");
         // All that had been written is there, in its order.
-        assert!(
-            all.lines().count() > 1000 && all.lines().zip(1..).all(|(l, n)| *l == n.to_string() || !all.ends_with(l))
-        );
+        let written: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+        assert!(all.len() > 2000 && written.starts_with(&all), "{}", &all[..all.len().min(2000)]);
         assert_eq!(run.wait().expect("its end").code(), Some(137));
         life.end();
     }
