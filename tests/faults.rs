@@ -326,7 +326,7 @@ fn a_monitor_that_is_killed() {
             assert_eq!(life.number("alive", "{{.State.Pid}}"), alive);
             let name = if args[0] == "rename" { "a2" } else { "a" };
             if state == "exited" {
-                assert_eq!(life.field(name, "{{.State.Status}} {{.State.ExitCode}}"), "exited null", "{args:?}");
+                assert_eq!(life.field(name, "{{.State.Status}} {{.State.ExitCode}}"), "exited <no value>", "{args:?}");
                 assert!(life.field(name, "{{.State.Error}}").contains("monitor lost"));
                 assert!(life.run(["ps", "-a"]).stdout.contains("Exited (unknown: monitor lost)"));
             } else {
