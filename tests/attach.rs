@@ -3,17 +3,8 @@
 mod common;
 
 use common::desk::{Desk, all_show};
-use common::{World, wait};
+use common::{World, wait, worlds};
 use std::time::Duration;
-
-/// Both kinds of user, as far as this test's user can be them.
-fn worlds() -> Vec<fn() -> World> {
-    if common::is_root() && common::left_to_a_user().is_none() {
-        vec![World::new, World::as_user]
-    } else {
-        vec![World::new]
-    }
-}
 
 const ECHO: &str = "while read -r line; do \
                     case $line in size) stty size ;; end) exit 4 ;; many) seq 20000; echo many done ;; *) echo got $line ;; esac; done";

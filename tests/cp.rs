@@ -3,18 +3,13 @@
 
 mod common;
 
-use common::{World, inventory, wait};
+use common::{World, inventory, wait, worlds};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-
-/// For root and for an ordinary user; where one is the other, once.
-fn worlds() -> Vec<fn() -> World> {
-    if common::is_root() { vec![World::new, World::as_user] } else { vec![World::new] }
-}
 
 const NAME: &str = "box";
 

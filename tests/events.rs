@@ -2,15 +2,10 @@
 
 mod common;
 
-use common::{World, wait};
+use common::{World, wait, worlds};
 use serde_json::Value;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-
-/// For root and for an ordinary user; where one is the other, once.
-fn worlds() -> Vec<fn() -> World> {
-    if common::is_root() { vec![World::new, World::as_user] } else { vec![World::new] }
-}
 
 /// With everything there that is made only once.
 fn ready(world: World) -> World {

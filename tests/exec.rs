@@ -5,21 +5,12 @@ mod common;
 
 use common::desk::Desk;
 use common::inventory::{Inventory, descendants};
-use common::{Output, World, wait};
+use common::{Output, World, wait, worlds};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-
-/// Both kinds of user, as far as this test's user can be them.
-fn worlds() -> Vec<fn() -> World> {
-    if common::is_root() && common::left_to_a_user().is_none() {
-        vec![World::new, World::as_user]
-    } else {
-        vec![World::new]
-    }
-}
 
 /// A world with a container `c`, which ends with the test.
 struct Cell {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{World, inventory::descendants, wait};
+use common::{World, inventory::descendants, wait, worlds};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -37,15 +37,6 @@ fn sweep(world: &World) {
     let next = world.run(["unshare-pid"]).exits(0);
     if !next.stderr.is_empty() {
         eprintln!("the next command says:\n{}", next.stderr);
-    }
-}
-
-/// Both kinds of user, as far as this test's user can be them.
-fn worlds() -> Vec<fn() -> World> {
-    if common::is_root() && common::left_to_a_user().is_none() {
-        vec![World::new, World::as_user]
-    } else {
-        vec![World::new]
     }
 }
 

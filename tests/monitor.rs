@@ -14,7 +14,7 @@ const MOST_KIB: u64 = 512;
 
 /// As root, and as an ordinary user.
 fn everybody(test: impl Fn(&World)) {
-    for make in [World::new, World::as_user] {
+    for make in common::worlds() {
         let world = make();
         if let Some(why) = world.lack_by_doctor("pivot-root").or_else(|| world.lack_by_doctor("stack-layers")) {
             common::record_skip(module_path!(), &why);

@@ -2,17 +2,12 @@
 
 mod common;
 
-use common::{World, wait};
+use common::{World, wait, worlds};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
-
-/// For root and for an ordinary user; where one is the other, once.
-fn worlds() -> Vec<fn() -> World> {
-    if common::is_root() { vec![World::new, World::as_user] } else { vec![World::new] }
-}
 
 /// With everything there that is made only once.
 fn ready(world: World) -> World {

@@ -87,6 +87,11 @@ pub fn left_to_a_user() -> Option<&'static str> {
     by_length(is_root(), is_root() && said, false).then_some("an ordinary user has a run of its own")
 }
 
+/// Worlds of both kinds of user, as far as this test's user can be them.
+pub fn worlds() -> Vec<fn() -> World> {
+    if is_root() && left_to_a_user().is_none() { vec![World::new, World::as_user] } else { vec![World::new] }
+}
+
 /// Is this a machine with only cgroup v2?
 pub fn cgroup_v2() -> bool {
     std::fs::read_to_string("/proc/self/mounts")
