@@ -4,6 +4,8 @@
 mod common;
 
 use common::life::{Life, both};
+use std::io::Write;
+use std::process::Stdio;
 
 #[test]
 fn from_create_to_rm() {
@@ -473,4 +475,116 @@ fn what_excludes_each_other() {
     life.refused(&["full-run", "-dt", "--detach-keys", "ctrl-", "host", "true"], 125, &["ctrl-"]);
     assert!(life.names(&["-a"]).is_empty());
     life.end();
+}
+
+/// What docker's users type, and expect.
+#[test]
+fn dockers_habits() {
+    for make in both() {
+        let life = make();
+        // A switch with its value, a flag twice, one that we have not.
+        life.run([
+            "create",
+            "--rm=false",
+            "--tty=true",
+            "--name",
+            "a",
+            "--name",
+            "b",
+            "--init",
+            "--init",
+            "host",
+            "true",
+        ])
+        .exits(0);
+        assert_eq!(life.names(&["--all=true"]), ["b"]);
+        assert_eq!(life.field("b", "{{.Config.Tty}} {{.HostConfig.AutoRemove}}"), "true false");
+        life.refused(&["create", "--rm=perhaps", "host", "true"], 125, &["--rm", "perhaps"]);
+        life.refused(&["full-run", "--dns", "::1", "host", "true"], 125, &["docker run has --dns", "not yet"]);
+        // What is not there is gone, as was asked; the others are removed all the same.
+        let gone = life.run(["rm", "-f", "nobody", "b"]).exits(0);
+        assert!(gone.stdout == "b\n" && gone.stderr.contains("No such container: nobody"), "{gone}");
+        life.refused(&["rm", "nobody"], 1, &["No such container: nobody"]);
+        // All are stopped at once, and named in the order in which they were.
+        for name in ["one", "two", "three"] {
+            life.sleeper(name, &["--stop-timeout", "1"]);
+        }
+        life.refused(&["stop", "three", "nobody", "one", "two"], 1, &["No such container: nobody"]);
+        assert!(life.names(&[]).is_empty());
+        assert_eq!(life.run(["rm", "three", "one", "two"]).exits(0).stdout, "three\none\ntwo\n");
+        if life.no_cgroups().is_none() {
+            life.sleeper("frozen", &[]);
+            life.run(["pause", "frozen"]).exits(0);
+            life.refused(&["start", "frozen"], 1, &["is paused"]);
+            assert_eq!(life.run(["rm", "-f", "frozen"]).exits(0).stdout, "frozen\n");
+        }
+        // One that waits to be started again has nobody to be killed, and does not come back.
+        life.up("again", &["--restart", "always"], "exit 1");
+        life.until("it waits for long", || {
+            life.number("again", "{{.RestartCount}}") > 3 && life.state("again") == "restarting"
+        });
+        life.run(["kill", "again"]).exits(0);
+        assert_eq!(life.state("again"), "exited");
+        life.run(["rm", "again"]).exits(0);
+        life.end();
+    }
+}
+
+/// A name may be another one's id; what belongs to that one stays with it.
+#[test]
+fn one_that_is_named_like_another_ones_id() {
+    for make in both() {
+        let life = make();
+        let create = ["create", "--name", "x", "--network", "none", "host", "sh", "-c", "echo hi; sleep 1000"];
+        let id = life.run(create).exits(0).stdout;
+        life.run(["create", "--name", &id[..12], "--network", "none", "host", "true"]).exits(0);
+        life.run(["start", "x"]).exits(0);
+        life.until("it is heard", || life.run(["logs", "x"]).stdout == "hi\n");
+        assert_eq!((life.state("x"), life.state(&id[..12])), ("running".into(), "created".into()));
+        assert_eq!(life.field(id.trim(), "{{.Name}}"), "/x");
+        life.run(["rm", "-f", "x"]).exits(0);
+        life.run(["rm", &id[..12]]).exits(0);
+        life.end();
+    }
+}
+
+#[test]
+fn two_restarts_of_one_that_removes_itself() {
+    for make in both() {
+        let life = make();
+        life.sleeper("a", &["--rm"]);
+        for _ in 0..10 {
+            let mut other = life.spawn(["restart", "-t", "0", "a"]);
+            life.run(["restart", "-t", "0", "a"]).exits(0);
+            assert!(other.wait().expect("its end").success());
+            assert_eq!(life.state("a"), "running");
+        }
+        life.run(["stop", "-t", "0", "a"]).exits(0);
+        assert!(life.names(&["-a"]).is_empty());
+        life.end();
+    }
+}
+
+/// Who looks in and goes again has not ended what others type.
+#[test]
+fn input_ends_with_whom_it_began() {
+    for make in both() {
+        let life = make();
+        life.up("a", &["-i"], "while read line; do echo got $line; done; exit 7");
+        for word in ["one", "two"] {
+            let mut attach =
+                life.command(["attach", "a"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("attach");
+            attach.stdin.take().expect("a pipe").write_all(format!("{word}\n").as_bytes()).expect("write");
+            life.until("it has read", || life.run(["logs", "a"]).stdout.ends_with(&format!("got {word}\n")));
+            attach.kill().expect("kill");
+            attach.wait().expect("wait");
+        }
+        life.run(["kill", "a"]).exits(0);
+        let mut start =
+            life.command(["start", "-ai", "a"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("start");
+        drop(start.stdin.take());
+        assert_eq!(start.wait().expect("its end").code(), Some(7));
+        life.run(["rm", "a"]).exits(0);
+        life.end();
+    }
 }

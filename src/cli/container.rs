@@ -9,6 +9,7 @@ pub(super) mod inspect;
 mod logs;
 pub(super) mod look;
 pub(super) mod prune;
+pub(super) mod sizes;
 mod start;
 mod usage;
 

@@ -5,7 +5,7 @@ mod boot;
 mod info;
 
 use super::container::prune::{self, Chosen, agreed, remove_ended};
-use super::container::{flag, format_flag, inspect, look};
+use super::container::{flag, format_flag, look, sizes};
 use super::is_on;
 use super::template::{self, Format};
 use super::volume;
@@ -105,8 +105,8 @@ impl Used {
             "Type": self.kind,
             "TotalCount": self.total.to_string(),
             "Active": self.active.to_string(),
-            "Size": look::human_bytes(self.size),
-            "Reclaimable": format!("{}{share}", look::human_bytes(self.free)),
+            "Size": sizes::human_bytes(self.size),
+            "Reclaimable": format!("{}{share}", sizes::human_bytes(self.free)),
         })
     }
 }
@@ -117,7 +117,7 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
     let containers = look::settled(store)?;
     let of_container = |c: &Container<'_>| {
         let runs = !matches!(c.now(), Now::Created | Now::Exited);
-        (inspect::written(&c.dir().join("upper")), runs)
+        (sizes::of_layer(c), runs)
     };
     let sizes: Vec<(u64, bool)> = containers.iter().map(of_container).collect();
     let all_volumes = volumes.all()?;
@@ -134,10 +134,10 @@ fn df(matches: &ArgMatches, store: Store<'_>) -> Result<ExitCode> {
             return Err(Error::new("--verbose has one form only").hint("leave out --format"));
         }
         let sized = |mut row: Value, size: u64| {
-            row["Size"] = json!(look::human_bytes(size));
+            row["Size"] = json!(sizes::human_bytes(size));
             row
         };
-        let rows = containers.iter().zip(&sizes).map(|(c, (size, _))| look::row(c, false, look::human_bytes(*size)));
+        let rows = containers.iter().zip(&sizes).map(|(c, (size, _))| look::row(c, false, sizes::human_bytes(*size)));
         ui::print("Containers space usage:\n\n");
         template::print(&format, &rows.collect::<Vec<_>>(), &CONTAINERS, style)?;
         let row = |n: usize| json!({ "Name": all_volumes[n].name, "Links": links[n].to_string() });
@@ -174,7 +174,7 @@ const VOLUMES: [(&str, &str); 3] = [("VOLUME NAME", "Name"), ("LINKS", "Links"),
 
 /// The one image that there is: what of the host's files was copied for it, once it was used.
 fn images(state: &State, used: bool) -> Vec<(u64, bool)> {
-    let size = inspect::written(&state.lib.join("images"));
+    let size = sizes::written(&state.lib.join("images"));
     if size == 0 { vec![] } else { vec![(size, used)] }
 }
 

@@ -1,7 +1,7 @@
 //! `volume create`, `ls`, `inspect`, `rm`, `prune`. Names, flags, columns and fields are docker's.
 
 use super::container::prune::{self, Chosen, agreed};
-use super::container::{each_name, flag, format, format_flag, inspect, value, word, words};
+use super::container::{each_name, flag, format, format_flag, inspect, sizes, value, word, words};
 use super::is_on;
 use super::template;
 use crate::container::times;
@@ -294,5 +294,5 @@ pub fn remove_unused(volumes: Volumes<'_>, chosen: impl Fn(&Volume) -> bool) -> 
 
 /// How many bytes are in it. A directory of the host's that stands for one does not count.
 pub fn size(volumes: Volumes<'_>, volume: &Volume) -> u64 {
-    if volume.device().is_some() { 0 } else { inspect::written(&volumes.data(volume)) }
+    if volume.device().is_some() { 0 } else { sizes::written(&volumes.data(volume)) }
 }

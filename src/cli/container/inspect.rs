@@ -1,6 +1,6 @@
 //! `inspect`: docker's document about a container, as far as there is such a thing here; or about a volume.
 
-use super::{containers, flag, format, format_flag, look, value, word, words};
+use super::{containers, flag, format, format_flag, look, sizes, value, word, words};
 use crate::cli::template::{self, Format};
 use crate::cli::{is_on, volume};
 use crate::container::store::{Container, Store};
@@ -12,8 +12,6 @@ use crate::volume::{Volume, Volumes};
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::ExitCode;
 
 pub fn command() -> Command {
@@ -55,8 +53,8 @@ fn one(store: Store<'_>, kind: &str, name: &str, sized: bool) -> Result<Value> {
         if let Some(container) = store.look_up(name)? {
             let mut document = document(&container);
             if sized {
-                document["SizeRw"] = json!(written(&container.dir().join("upper")));
-                document["SizeRootFs"] = json!(root_size(&container));
+                document["SizeRw"] = json!(sizes::of_layer(&container));
+                document["SizeRootFs"] = json!(sizes::of_root(&container));
             }
             return Ok(document);
         }
@@ -300,27 +298,4 @@ pub fn mounts(container: &Container<'_>) -> Vec<Value> {
         document
     };
     short.chain(long).map(document).collect()
-}
-
-/// How large its root is: the image, or the directory of --rootfs, and what it has written itself.
-pub fn root_size(container: &Container<'_>) -> u64 {
-    let below = match &container.record.options.rootfs {
-        Some(dir) => written(Path::new(dir.to_string_lossy().trim_end_matches(":O"))),
-        None => written(&container.state().lib.join("images")),
-    };
-    below + written(&container.dir().join("upper"))
-}
-
-/// How many bytes are in the files below a directory, as far as they are on its file system.
-pub fn written(dir: &Path) -> u64 {
-    fn below(dir: &Path, device: u64) -> u64 {
-        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        let size = |e: std::fs::DirEntry| match e.metadata() {
-            Ok(m) if m.is_dir() && m.dev() == device => below(&e.path(), device),
-            Ok(m) if m.is_file() => m.len(),
-            _ => 0,
-        };
-        entries.map(size).sum()
-    }
-    std::fs::metadata(dir).map_or(0, |m| below(dir, m.dev()))
 }

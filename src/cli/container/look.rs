@@ -1,7 +1,7 @@
 //! `ps`, `top`: what there is, and what is true of it.
 
-use super::inspect::{mounts, root_size, written};
-use super::{find, flag, format, format_flag, value, word, words};
+use super::inspect::mounts;
+use super::{find, flag, format, format_flag, sizes, value, word, words};
 use crate::cli::is_on;
 use crate::cli::template::{self, Format};
 use crate::container::health::{Health, Status};
@@ -131,9 +131,9 @@ pub fn row(container: &Container<'_>, whole: bool, size: String) -> Value {
 /// How much it has written, and how large its root is with that. As in docker's JSON, the root is counted only when the
 /// size is asked for: that takes a walk through all of it.
 fn sized(container: &Container<'_>, format: &Format, asked: bool) -> String {
-    let own = || human_bytes(written(&container.dir().join("upper")));
+    let own = || sizes::human_bytes(sizes::of_layer(container));
     if asked || format.names("Size") {
-        format!("{} (virtual {})", own(), human_bytes(root_size(container)))
+        format!("{} (virtual {})", own(), sizes::human_bytes(sizes::of_root(container)))
     } else if format.shows_all() {
         own()
     } else {
@@ -149,27 +149,6 @@ fn network<'a>(container: &'a Container<'_>) -> &'a str {
 fn sources(container: &Container<'_>) -> Vec<String> {
     let text = |mount: &Value, key: &str| mount[key].as_str().map(str::to_string);
     mounts(container).iter().filter_map(|mount| text(mount, "Name").or_else(|| text(mount, "Source"))).collect()
-}
-
-/// docker's: powers of a thousand, three digits.
-pub fn human_bytes(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB", "TB"] {
-        if value < 1000.0 || unit == "TB" {
-            let digits = if value >= 100.0 || unit == "B" {
-                0
-            } else if value >= 10.0 {
-                1
-            } else {
-                2
-            };
-            let number = format!("{value:.digits$}");
-            let short = if digits > 0 { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
-            return format!("{short}{unit}");
-        }
-        value /= 1000.0;
-    }
-    String::new()
 }
 
 /// docker's; nothing is ever in the last two here.

@@ -1,7 +1,7 @@
 //! `container prune`, and what it has in common with `volume prune` and `system prune`: the question, the filters, and
 //! how what was removed is told. All of it is docker's.
 
-use super::{look, value, words};
+use super::{look, sizes, value, words};
 use crate::cli::{is_on, switch};
 use crate::container::Now;
 use crate::container::store::{Container, Store};
@@ -102,7 +102,7 @@ pub fn say(heading: &str, removed: &[String]) {
 
 /// The last line.
 pub fn say_freed(bytes: u64) {
-    ui::print(&format!("Total reclaimed space: {}\n", look::human_bytes(bytes)));
+    ui::print(&format!("Total reclaimed space: {}\n", sizes::human_bytes(bytes)));
 }
 
 /// `container prune`.
@@ -128,7 +128,7 @@ pub fn remove_ended(store: Store<'_>, chosen: impl Fn(&Container<'_>) -> bool) -
     let (mut removed, mut freed) = (Vec::new(), 0);
     let ended = |container: &Container<'_>| matches!(container.now(), Now::Created | Now::Exited);
     for container in look::settled(store)?.into_iter().filter(|c| ended(c) && chosen(c)) {
-        let size = super::inspect::written(&container.dir().join("upper"));
+        let size = sizes::of_layer(&container);
         // Somebody may have removed or started it meanwhile.
         let Ok(_locked) = container.lock() else { continue };
         if ended(&container) && !container.history().between() {

@@ -1,6 +1,6 @@
 //! `system info`: this machine, and what there is on it; docker's fields, as far as there is such a thing here.
 
-use super::super::container::look;
+use super::super::container::{look, sizes};
 use super::super::template::{self, Format};
 use crate::cgroup::Layout;
 use crate::container::Now;
@@ -104,7 +104,7 @@ fn text(document: &Value) -> String {
     let shown = |field: &str| match &document[field] {
         Value::String(text) => text.clone(),
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
-        value if field == "MemTotal" => look::human_bytes(value.as_u64().unwrap_or(0)),
+        value if field == "MemTotal" => sizes::human_bytes(value.as_u64().unwrap_or(0)),
         value => value.to_string(),
     };
     LINES.iter().map(|(name, field)| format!("{name}: {}\n", shown(field))).collect()
