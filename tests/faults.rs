@@ -240,6 +240,31 @@ fn other_commands_that_are_killed_at_every_system_call() {
     }
 }
 
+/// Who sweeps has opened a journal, and is slow; meanwhile that one has gone, and there is a new one of the same name.
+#[test]
+fn a_slow_sweep_takes_nothing_that_is_new() {
+    for make in both() {
+        let life = make();
+        if let Some(why) = cannot_trace(&life) {
+            common::record_skip(module_path!(), &why);
+            continue;
+        }
+        life.sleeper("a", &[]);
+        let journal = life.root().join("run/journal").join(&life.field("a", "{{.Id}}")[..12]);
+        let slow =
+            ["-P", &journal.to_string_lossy(), "-e", "inject=fcntl:delay_enter=1500000:when=1", "-o", "/dev/null"];
+        let mut sweeping = strace(&life, &slow, &["ps", "-a"]).spawn().expect("strace starts");
+        std::thread::sleep(Duration::from_millis(500));
+        life.run(["restart", "-t", "0", "a"]).exits(0);
+        let pid = life.number("a", "{{.State.Pid}}");
+        common::wait(&mut sweeping, Duration::from_secs(60)).expect("it ends");
+        assert_eq!((life.state("a"), life.number("a", "{{.State.Pid}}")), ("running".into(), pid));
+        assert!(Path::new(&format!("/proc/{pid}/exe")).exists(), "it was killed");
+        clean(&life);
+        life.end();
+    }
+}
+
 /// What is on the disk at any moment is a whole state: after the power comes back, there is no /run and no process.
 #[test]
 fn a_power_cut_at_every_system_call() {
