@@ -193,7 +193,10 @@ fn files(root: &Path) -> BTreeSet<String> {
     while let Some(dir) = todo.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
             let path = entry.path();
-            all.insert(path.display().to_string());
+            // The journal of events is turned over when it is full, and is kept.
+            if !path.ends_with("lib/events/journal.1") {
+                all.insert(path.display().to_string());
+            }
             if entry.file_type().is_ok_and(|t| t.is_dir()) {
                 todo.push(path);
             }
