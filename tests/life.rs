@@ -255,22 +255,23 @@ fn names_are_checked_and_unique() {
             let name = format!("--name={bad}");
             life.refused(&["create", &name, "host", "true"], 125, &["cannot be a name"]);
         }
-        life.sleeper("a", &["--rm"]);
-        life.refused(&["create", "--name", "a", "host", "true"], 125, &["\"a\" is taken", "boxwright rm"]);
-        life.refused(&["full-run", "--name", "a", "host", "true"], 125, &["is taken"]);
-        life.run(["create", "--name", "b", "host", "true"]).exits(0);
-        life.refused(&["rename", "b", "a"], 125, &["\"a\" is taken"]);
-        life.refused(&["rename", "b", "x/y"], 125, &["cannot be a name"]);
-        life.refused(&["rename", "nobody", "c"], 125, &["No such container: nobody"]);
-        life.refused(&["rename", "b"], 125, &["NAME"]);
+        // (None of these could be the beginning of an id.)
+        life.sleeper("one", &["--rm"]);
+        life.refused(&["create", "--name", "one", "host", "true"], 125, &["\"one\" is taken", "boxwright rm"]);
+        life.refused(&["full-run", "--name", "one", "host", "true"], 125, &["is taken"]);
+        life.run(["create", "--name", "two", "host", "true"]).exits(0);
+        life.refused(&["rename", "two", "one"], 125, &["\"one\" is taken"]);
+        life.refused(&["rename", "two", "x/y"], 125, &["cannot be a name"]);
+        life.refused(&["rename", "nobody", "three"], 125, &["No such container: nobody"]);
+        life.refused(&["rename", "two"], 125, &["NAME"]);
         // Also while it runs; then the old name is free.
-        life.run(["rename", "a", "c"]).exits(0);
-        life.refused(&["inspect", "a"], 1, &["No such object: a"]);
-        life.run(["rename", "b", "a"]).exits(0);
-        assert_eq!(life.names(&["-a"]), ["a", "c"]);
-        life.run(["stop", "c"]).exits(0);
-        assert_eq!(life.names(&["-a"]), ["a"]);
-        life.run(["create", "--name", "c", "host", "true"]).exits(0);
+        life.run(["rename", "one", "three"]).exits(0);
+        life.refused(&["inspect", "one"], 1, &["No such object: one"]);
+        life.run(["rename", "two", "one"]).exits(0);
+        assert_eq!(life.names(&["-a"]), ["one", "three"]);
+        life.run(["stop", "three"]).exits(0);
+        assert_eq!(life.names(&["-a"]), ["one"]);
+        life.run(["create", "--name", "three", "host", "true"]).exits(0);
         // One without a name gets one that is none of theirs.
         life.run(["create", "host", "true"]).exits(0);
         let names = life.names(&["-a"]);
