@@ -130,24 +130,26 @@ fn clean(life: &Life) {
     });
 }
 
-/// Why nobody can look on, if so.
-fn cannot_trace(life: &Life) -> Option<String> {
-    if !common::installed("strace") {
-        return Some("there is no strace".into());
-    }
-    life.strace_cannot_follow().map(str::to_string)
+/// Those in which strace(1) can look on. (Made one by one: worlds exclude each other.)
+fn traced() -> impl Iterator<Item = Life> {
+    both().into_iter().filter_map(|make| {
+        let life = make();
+        let nobody = (!common::installed("strace")).then_some("there is no strace");
+        match nobody.or_else(|| life.strace_cannot_follow()) {
+            Some(why) => {
+                common::record_skip(module_path!(), why);
+                None
+            }
+            None => Some(life),
+        }
+    })
 }
 
 const RUN: [&str; 9] = ["full-run", "-d", "--name", "a", "--network", "none", "host", "sleep", "100"];
 
 #[test]
 fn a_start_that_is_killed_at_every_system_call() {
-    for make in both() {
-        let life = make();
-        if let Some(why) = cannot_trace(&life) {
-            common::record_skip(module_path!(), &why);
-            continue;
-        }
+    for life in traced() {
         let all = calls(&life, &RUN);
         clean(&life);
         assert!(all.len() > 300, "only {} calls: was there a start at all?", all.len());
@@ -190,12 +192,7 @@ fn other_commands_that_are_killed_at_every_system_call() {
         (&["container", "prune", "-f"], "exited"),
         (&["create", "--name", "b", "host", "true"], "exited"),
     ];
-    for make in both() {
-        let life = make();
-        if let Some(why) = cannot_trace(&life) {
-            common::record_skip(module_path!(), &why);
-            continue;
-        }
+    for life in traced() {
         for (args, state) in commands {
             let ready = || {
                 life.run(RUN).exits(0);
@@ -243,12 +240,7 @@ fn other_commands_that_are_killed_at_every_system_call() {
 /// Who sweeps has opened a journal, and is slow; meanwhile that one has gone, and there is a new one of the same name.
 #[test]
 fn a_slow_sweep_takes_nothing_that_is_new() {
-    for make in both() {
-        let life = make();
-        if let Some(why) = cannot_trace(&life) {
-            common::record_skip(module_path!(), &why);
-            continue;
-        }
+    for life in traced() {
         life.sleeper("a", &[]);
         let journal = life.root().join("run/journal").join(&life.field("a", "{{.Id}}")[..12]);
         let slow =
@@ -268,12 +260,7 @@ fn a_slow_sweep_takes_nothing_that_is_new() {
 /// What is on the disk at any moment is a whole state: after the power comes back, there is no /run and no process.
 #[test]
 fn a_power_cut_at_every_system_call() {
-    for make in both() {
-        let life = make();
-        if let Some(why) = cannot_trace(&life) {
-            common::record_skip(module_path!(), &why);
-            continue;
-        }
+    for life in traced() {
         let all = calls(&life, &RUN);
         clean(&life);
         for call in chosen(all, 53) {

@@ -8,14 +8,9 @@ use std::time::{Duration, Instant};
 
 /// As root, and as an ordinary user.
 fn everybody(test: impl Fn(&World)) {
-    for make in common::worlds() {
-        let world = make();
-        if let Some(why) = world.lack_by_doctor("pivot-root").or_else(|| world.lack_by_doctor("stack-layers")) {
-            common::record_skip(module_path!(), &why);
-            continue;
-        }
-        let removed = Removed(&world);
-        test(&world);
+    common::in_worlds(module_path!(), |world| {
+        let removed = Removed(world);
+        test(world);
         drop(removed);
         assert_eq!(world.run(["ps", "-aq"]).stdout, "", "containers that a test has left");
         // The keeper of a probe that was killed with its container has that still to notice.
@@ -25,7 +20,7 @@ fn everybody(test: impl Fn(&World)) {
             assert!(Instant::now() < deadline, "processes that a test has left: {:?}", left());
             std::thread::sleep(Duration::from_millis(5));
         }
-    }
+    });
 }
 
 /// Also when the test has failed, or those after it would find what it left.

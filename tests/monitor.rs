@@ -14,18 +14,13 @@ const MOST_KIB: u64 = 512;
 
 /// As root, and as an ordinary user.
 fn everybody(test: impl Fn(&World)) {
-    for make in common::worlds() {
-        let world = make();
-        if let Some(why) = world.lack_by_doctor("pivot-root").or_else(|| world.lack_by_doctor("stack-layers")) {
-            common::record_skip(module_path!(), &why);
-            continue;
-        }
-        let removed = Removed(&world);
-        test(&world);
+    common::in_worlds(module_path!(), |world| {
+        let removed = Removed(world);
+        test(world);
         drop(removed);
         assert_eq!(world.run(["ps", "-aq"]).stdout, "", "containers that a test has left");
         world.assert_swept();
-    }
+    });
 }
 
 /// Also when the test has failed.

@@ -11,16 +11,7 @@ use std::time::{Duration, Instant};
 
 /// As root, and as an ordinary user.
 fn everybody(test: impl Fn(&World)) {
-    for make in common::worlds() {
-        let world = make();
-        if let Some(why) = world.lack_by_doctor("pivot-root").or_else(|| world.lack_by_doctor("stack-layers")) {
-            common::record_skip(module_path!(), &why);
-            continue;
-        }
-        test(&world);
-        let left = world.run(["ps", "-aq"]).stdout;
-        assert_eq!(left, "", "containers that a test has left");
-    }
+    common::in_worlds(module_path!(), test);
 }
 
 /// full-run --rm without a network, in the image `host`.

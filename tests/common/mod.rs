@@ -92,6 +92,19 @@ pub fn worlds() -> Vec<fn() -> World> {
     if is_root() && left_to_a_user().is_none() { vec![World::new, World::as_user] } else { vec![World::new] }
 }
 
+/// A test for each of [`worlds`] in which containers can be; it must leave none.
+pub fn in_worlds(program: &str, test: impl Fn(&World)) {
+    for make in worlds() {
+        let world = make();
+        if let Some(why) = world.lack_by_doctor("pivot-root").or_else(|| world.lack_by_doctor("stack-layers")) {
+            record_skip(program, &why);
+            continue;
+        }
+        test(&world);
+        assert_eq!(world.run(["ps", "-aq"]).stdout, "", "containers that a test has left");
+    }
+}
+
 /// Is this a machine with only cgroup v2?
 pub fn cgroup_v2() -> bool {
     std::fs::read_to_string("/proc/self/mounts")
